@@ -1,0 +1,162 @@
+"""The leaderboard game: what a solver sees, and nothing of how it came about (DESIGN section 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import numpy as np
+
+from followers.arrays import BoolArray, FloatArray, IntArray, above
+from followers.costs import EffortCost
+from followers.curves import ScoreCurve
+from followers.grouping import Part
+from followers.roster import RosterCost, RosterCurve
+
+__all__ = ["LeaderboardGame", "TieRule", "select"]
+
+
+class TieRule(StrEnum):
+    """What entries with equal scores get."""
+
+    QUALITY = "quality"
+    """A strict order decides: the entry earlier in the game's `tie_order` takes the better rank."""
+    SPLIT = "split"
+    """Tied entries share the prizes of the ranks they occupy equally."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderboardGame:
+    """A batch of B leaderboard games with n developers each.
+
+    Developer i at effort e scores curve(head_start + e), pays cost(e) and earns the prize of its rank.
+
+    Attributes
+    ----------
+    curve, cost
+        Parameters of shape (B, n) or anything that broadcasts to it.
+    head_start : (B, n), steps already on the curve at zero effort: tuning budget plus prior exposure.
+    effort_cap : (B, n), steps; inf where there is no cap.
+    prizes : (B, n), prize of rank 1..n, non-increasing.
+    ties : TieRule
+    tie_order : (B, n), a permutation of 0..n-1 per game; the smaller number wins a tie under `quality`.
+    """
+
+    curve: ScoreCurve
+    cost: EffortCost
+    head_start: FloatArray
+    effort_cap: FloatArray
+    prizes: FloatArray
+    ties: TieRule
+    tie_order: IntArray
+
+    def __post_init__(self) -> None:
+        shape = self.head_start.shape
+        if len(shape) != 2 or shape[1] < 2:
+            raise ValueError(f"game: shape {shape}; a leaderboard needs (batch, developers) with at least 2 developers")
+        for name in ("effort_cap", "prizes", "tie_order"):
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"game: {name} has shape {getattr(self, name).shape}; must be {shape}")
+        for name in ("head_start", "prizes"):
+            if not np.all(np.isfinite(getattr(self, name))):
+                raise ValueError(f"game: {name} is not finite everywhere")
+        if np.any(np.diff(self.prizes, axis=1) > 0):
+            raise ValueError("game: prizes increase with rank; they must not")
+        if np.any(self.head_start < 0) or not np.all(self.effort_cap >= 0):
+            raise ValueError("game: head starts and effort caps must not be negative")
+        if not np.array_equal(np.sort(self.tie_order, axis=1), np.broadcast_to(np.arange(shape[1]), shape)):
+            raise ValueError("game: tie_order must be a permutation of the developers in every game")
+        free = np.fmax(self.cost.free_effort(), self.cost.plateau_end())
+        if np.any(np.isinf(np.minimum(free, self.effort_cap))):
+            raise ValueError("game: effort without end at no further cost; give a positive cost or an effort cap")
+
+    @property
+    def batch(self) -> int:
+        """Number of games B."""
+        return int(self.head_start.shape[0])
+
+    @property
+    def n(self) -> int:
+        """Number of developers n."""
+        return int(self.head_start.shape[1])
+
+    @property
+    def prize_span(self) -> FloatArray:
+        """R_1 - R_n per game, (B,), prize units."""
+        return np.asarray(self.prizes[:, 0] - self.prizes[:, -1])
+
+    def scores(self, efforts: Any) -> tuple[FloatArray, FloatArray]:
+        """Observed scores at efforts (..., B, n), as two floats."""
+        return self.curve.score_pair(self.head_start + efforts)
+
+    def free_effort(self) -> FloatArray:
+        """z: most effort that costs nothing and is within the cap, (B, n), steps."""
+        return np.broadcast_to(np.minimum(self.cost.free_effort(), self.effort_cap), self.head_start.shape)
+
+    def plateau_effort(self) -> FloatArray:
+        """Right end (within the cap) of a stretch of constant positive cost, (B, n), NaN where none."""
+        end = np.minimum(self.cost.plateau_end(), self.effort_cap)
+        return np.broadcast_to(np.where(end > 0, end, np.nan), self.head_start.shape)
+
+    def flat_stretches(self) -> tuple[FloatArray, FloatArray]:
+        """Starts and ends, in efforts, of the stretches where the score is constant, (K, B, n); NaN where fewer.
+
+        A stretch that begins before zero effort has a negative start.
+        """
+        starts, ends = self.curve.flat_stretches()
+        shape = (len(starts), *self.head_start.shape)
+        lifted = (np.broadcast_to(x if x.ndim == 3 else x[:, None, :], shape) for x in (starts, ends))
+        start, end = (x - self.head_start for x in lifted)
+        return start, end
+
+    def flat_beyond(self, efforts: Any) -> BoolArray:
+        """Whether the curve is constant just beyond efforts (B, n)."""
+        starts, ends = self.flat_stretches()
+        return np.asarray(((starts <= efforts) & (efforts < ends)).any(axis=0))
+
+    def reach(self, score: Any, tail: Any) -> FloatArray:
+        """Least total effort with which each developer reaches a score, (..., B, n); inf beyond its cap."""
+        effort = self.curve.effort_to_reach(score, tail) - self.head_start
+        return self._within_cap(effort, score, tail, strictly=False)
+
+    def exceed(self, score: Any, tail: Any) -> FloatArray:
+        """Infimum of the efforts that exceed a score, (..., B, n); inf where the cap leaves no room."""
+        effort = self.curve.effort_to_exceed(score, tail) - self.head_start
+        return self._within_cap(effort, score, tail, strictly=True)
+
+    def _within_cap(self, effort: FloatArray, score: Any, tail: Any, *, strictly: bool) -> FloatArray:
+        """Decide by comparing scores, not efforts: inverting a curve rounds, evaluating it at the cap does not."""
+        start, cap = self.scores(0.0), self.scores(self.effort_cap)
+        if strictly:
+            already, possible = above(*start, score, tail), above(*cap, score, tail)
+        else:
+            already, possible = ~above(score, tail, *start), ~above(score, tail, *cap)
+        bounded = np.minimum(np.maximum(effort, 0.0), self.effort_cap)
+        return np.where(already, 0.0, np.where(possible, bounded, np.inf))
+
+
+T = TypeVar("T")
+
+
+def select(game: LeaderboardGame, index: Any) -> LeaderboardGame:
+    """The games at `index` (an array of positions, a mask or a slice along the batch axis)."""
+    arrays = {
+        name: np.ascontiguousarray(getattr(game, name)[index])
+        for name in ("head_start", "effort_cap", "prizes", "tie_order")
+    }
+    curve, cost = (_select_law(law, index, game.batch) for law in (game.curve, game.cost))
+    return replace(game, curve=curve, cost=cost, **arrays)
+
+
+def _select_law(law: T, index: Any, batch: int) -> T:
+    if isinstance(law, RosterCurve | RosterCost):
+        parts = tuple(Part(p.developers, _select_law(p.law, index, batch)) for p in law.parts)
+        return type(law)(parts=parts, n=law.n)  # type: ignore[return-value,arg-type]
+    changed = {}
+    for field in fields(law):  # type: ignore[arg-type]
+        values = getattr(law, field.name)
+        # a table has its knots on a further axis; parameters without a batch axis are shared by all games
+        has_batch = values.ndim == 2 + law.table_axes and values.shape[0] == batch  # type: ignore[attr-defined]
+        changed[field.name] = values[index] if has_batch else values
+    return type(law)(**changed)

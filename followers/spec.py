@@ -1,0 +1,315 @@
+"""What a user writes about one developer, checked field by field (DESIGN section 7), and how it becomes arrays.
+
+A new curve or cost is a frozen dataclass in its own file, one class here and its name in `CurveSpec` or `CostSpec`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from followers.arrays import FloatArray
+from followers.costs import EffortCost, PowerCost, tabulate_cost
+from followers.curves import Exponential, GeneralizedLogit, Linear, ScoreCurve
+from followers.errors import InputError
+from followers.grouping import Part, group_by_kind
+from followers.population import Population
+from followers.roster import RosterCost, RosterCurve
+from followers.tabulated import tabulate
+
+__all__ = [
+    "CostSpec",
+    "CurveSpec",
+    "DeveloperSpec",
+    "PowerSpec",
+    "Spec",
+    "build_population",
+    "explain",
+    "finite",
+    "must",
+    "not_negative",
+    "positive",
+]
+
+N = TypeVar("N", int, float)
+
+
+def must(holds: Callable[[Any], bool], sentence: str) -> AfterValidator:
+    """A validator whose message is the sentence a user reads."""
+
+    def check(value: N) -> N:
+        if not holds(value):
+            raise ValueError(sentence)
+        return value
+
+    return AfterValidator(check)
+
+
+def _read_infinity(value: Any) -> Any:
+    return math.inf if value == "inf" else value  # JSON has no literal for it
+
+
+finite = must(math.isfinite, "must be a finite number")
+positive = must(lambda x: math.isfinite(x) and x > 0, "must be a positive finite number")
+not_negative = must(lambda x: math.isfinite(x) and x >= 0, "must be a finite number that is not negative")
+
+Finite = Annotated[float, finite]
+Positive = Annotated[float, positive]
+NotNegative = Annotated[float, not_negative]
+Cap = Annotated[float, BeforeValidator(_read_infinity), must(lambda x: x >= 0, "must not be negative (inf: no cap)")]
+
+
+class Spec(BaseModel):
+    """Base of everything that is read from a file: no unknown fields, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class LogitSpec(Spec):
+    """`kind = "generalized-logit"`."""
+
+    kind: Literal["generalized-logit"]
+    lower: Finite
+    upper: Finite
+    intercept: Finite
+    slope: Annotated[
+        float, must(lambda x: math.isfinite(x) and x > 0, "a slope must be positive (scores may not fall with effort)")
+    ]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LogitSpec:
+        if self.lower > self.upper:
+            raise ValueError(f"lower = {self.lower:g} is above upper = {self.upper:g}; scores may not fall with effort")
+        return self
+
+    @staticmethod
+    def stack(specs: Sequence[Any]) -> ScoreCurve:
+        """The curve of all these developers."""
+        return GeneralizedLogit(**{k: _column(specs, k) for k in ("lower", "upper", "intercept", "slope")})
+
+
+class ExponentialSpec(Spec):
+    """`kind = "exponential"`."""
+
+    kind: Literal["exponential"]
+    lower: Finite
+    upper: Finite
+    rate: Positive
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ExponentialSpec:
+        if self.lower > self.upper:
+            raise ValueError(f"lower = {self.lower:g} is above upper = {self.upper:g}; scores may not fall with effort")
+        return self
+
+    @staticmethod
+    def stack(specs: Sequence[Any]) -> ScoreCurve:
+        """The curve of all these developers."""
+        return Exponential(**{k: _column(specs, k) for k in ("lower", "upper", "rate")})
+
+
+class LinearSpec(Spec):
+    """`kind = "linear"`."""
+
+    kind: Literal["linear"]
+    lower: Finite = 0.0
+    rate: NotNegative
+
+    @staticmethod
+    def stack(specs: Sequence[Any]) -> ScoreCurve:
+        """The curve of all these developers."""
+        return Linear(lower=_column(specs, "lower"), rate=_column(specs, "rate"))
+
+
+def _check_table(x: list[float], y: list[float], what: str, values: str, least: int) -> None:
+    if len(x) != len(y):
+        raise ValueError(f"{len(x)} {what} but {len(y)} {values}; one of each per point")
+    if len(x) < least:
+        raise ValueError(f"{len(x)} point(s); needs at least {least}")
+    if any(b <= a for a, b in zip(x, x[1:], strict=False)):
+        raise ValueError(f"{what} must increase from point to point, without repeats")
+
+
+class TabulatedSpec(Spec):
+    """`kind = "tabulated"`: a measured trajectory; falls are pooled by isotonic regression."""
+
+    kind: Literal["tabulated"]
+    effort: list[NotNegative]
+    score: list[Finite]
+
+    @model_validator(mode="after")
+    def _table(self) -> TabulatedSpec:
+        _check_table(self.effort, self.score, "efforts", "scores", 1)
+        return self
+
+    @staticmethod
+    def stack(specs: Sequence[Any]) -> ScoreCurve:
+        """The curve of all these developers."""
+        return tabulate([(s.effort, s.score) for s in specs])
+
+
+CurveSpec = Annotated[LogitSpec | ExponentialSpec | LinearSpec | TabulatedSpec, Field(discriminator="kind")]
+
+
+class PowerSpec(Spec):
+    """`kind = "power"`: scale * max(e - free_effort, 0)^exponent, plus entry_fee if e > 0."""
+
+    kind: Literal["power"] = "power"
+    scale: NotNegative
+    exponent: Positive = 1.0
+    free_effort: NotNegative = 0.0
+    entry_fee: NotNegative = 0.0
+
+    @staticmethod
+    def stack(specs: Sequence[Any]) -> EffortCost:
+        """The cost of all these developers."""
+        return PowerCost(
+            scale=_column(specs, "scale"),
+            exponent=_column(specs, "exponent"),
+            free=_column(specs, "free_effort"),
+            entry_fee=_column(specs, "entry_fee"),
+        )
+
+    def without_end(self) -> bool:
+        """Whether effort never gets dearer."""
+        return self.scale == 0
+
+
+class TabulatedCostSpec(Spec):
+    """`kind = "tabulated"`: convex, piecewise linear, from (0, 0); the last slope goes on for ever."""
+
+    kind: Literal["tabulated"]
+    effort: list[NotNegative]
+    cost: list[NotNegative]
+
+    @model_validator(mode="after")
+    def _convex(self) -> TabulatedCostSpec:
+        _check_table(self.effort, self.cost, "efforts", "costs", 2)
+        if self.effort[0] != 0 or self.cost[0] != 0:
+            raise ValueError("must start at effort 0 with cost 0")
+        slopes = np.diff(self.cost) / np.diff(self.effort)
+        if np.any(slopes < 0):
+            raise ValueError("costs must not fall with effort")
+        if np.any(np.diff(slopes) < -1e-12 * (1 + slopes[:-1])):
+            raise ValueError("must be convex: each step as dear as the one before, or dearer")
+        return self
+
+    @staticmethod
+    def stack(specs: Sequence[Any]) -> EffortCost:
+        """The cost of all these developers."""
+        return tabulate_cost([(s.effort, s.cost) for s in specs])
+
+    def without_end(self) -> bool:
+        """Whether effort never gets dearer."""
+        return self.cost[-1] == 0
+
+
+CostSpec = Annotated[PowerSpec | TabulatedCostSpec, Field(discriminator="kind")]
+
+
+class DeveloperSpec(Spec):
+    """One entry of `[[developers]]`."""
+
+    name: Annotated[str, must(lambda s: bool(s.strip()), "a name must not be empty")]
+    quality: Finite
+    curve: CurveSpec
+    cost: CostSpec
+    prior_exposure: NotNegative = 0.0
+    effort_cap: Cap = math.inf
+    parameters_b: Positive = 1.0
+    score_stderr: NotNegative = 0.0
+
+    @model_validator(mode="after")
+    def _bounded(self) -> DeveloperSpec:
+        if self.cost.without_end() and math.isinf(self.effort_cap):
+            raise ValueError("cost never rises and effort_cap is inf; give a positive cost or an effort cap")
+        return self
+
+
+def _column(specs: Sequence[Any], name: str) -> FloatArray:
+    return np.array([getattr(s, name) for s in specs], dtype=np.float64)
+
+
+def _stack_curves(specs: Sequence[Any]) -> ScoreCurve:
+    groups = group_by_kind([s.kind for s in specs])
+    parts = tuple(Part(at, specs[at[0]].stack([specs[i] for i in at])) for at in groups.values())
+    return parts[0].law if len(parts) == 1 else RosterCurve(parts, len(specs))
+
+
+def _stack_costs(specs: Sequence[Any]) -> EffortCost:
+    groups = group_by_kind([s.kind for s in specs])
+    parts = tuple(Part(at, specs[at[0]].stack([specs[i] for i in at])) for at in groups.values())
+    return parts[0].law if len(parts) == 1 else RosterCost(parts, len(specs))
+
+
+def build_population(
+    developers: Sequence[DeveloperSpec], where: str, provenance: Mapping[str, str] | None = None
+) -> Population:
+    """One population (B = 1) of these developers; `where` names the file in errors."""
+    if len(developers) < 2:
+        raise InputError(f"{where}: developers: {len(developers)} given; a leaderboard needs at least 2")
+    names = [d.name for d in developers]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise InputError(
+                f"{where}: developers[{i}].name = {name!r}; already the name of developers[{names.index(name)}], "
+                "names must be distinct"
+            )
+    return Population(
+        names=tuple(names),
+        quality=_column(developers, "quality")[None],
+        curve=_stack_curves([d.curve for d in developers]),
+        cost=_stack_costs([d.cost for d in developers]),
+        prior_exposure=_column(developers, "prior_exposure")[None],
+        effort_cap=_column(developers, "effort_cap")[None],
+        parameters_b=_column(developers, "parameters_b"),
+        score_stderr=_column(developers, "score_stderr"),
+        provenance=dict(provenance or {}),
+    )
+
+
+_KINDS = frozenset({"generalized-logit", "exponential", "linear", "tabulated", "power"})
+
+
+def explain(error: ValidationError, where: str, model: type[BaseModel] | None = None) -> InputError:
+    """The first validation error as one sentence: file, field, what was found, what is allowed."""
+    first = error.errors(include_url=False)[0]
+    path = ""
+    for part in first["loc"]:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part not in _KINDS:  # the tag of a chosen variant is not a field
+            path += f".{part}" if path else str(part)
+    reason, found = first["msg"], first["input"]
+    reason = reason.removeprefix("Value error, ").removeprefix("Input ")
+    if first["type"] == "missing":
+        return InputError(f"{where}: {path}: missing; this field is required")
+    if first["type"] == "extra_forbidden":
+        name = str(first["loc"][-1])
+        guess = difflib.get_close_matches(name, sorted(_known_fields(model)), n=1)
+        hint = f"; did you mean {guess[0]!r}?" if guess else ""
+        return InputError(f"{where}: {path}: unknown field{hint}")
+    if first["type"].startswith("union_tag"):
+        allowed = first.get("ctx", {}).get("expected_tags", "")
+        reason = f"`kind` must be one of {allowed}" if allowed else "needs a field `kind`"
+        found = found.get("kind", found) if isinstance(found, dict) else found
+    shown = "" if isinstance(found, dict | list) else f" = {found!r}"
+    return InputError(f"{where}: {path}{shown}; {reason}" if path else f"{where}: {reason}")
+
+
+def _known_fields(model: type[BaseModel] | None) -> set[str]:
+    known: set[str] = set()
+    queue: list[Any] = [model, DeveloperSpec] if model else [DeveloperSpec]
+    while queue:
+        item = queue.pop()
+        if isinstance(item, type) and issubclass(item, BaseModel):
+            known |= set(item.model_fields)
+            queue += [f.annotation for f in item.model_fields.values()]
+        else:
+            queue += list(getattr(item, "__args__", ()))
+    return known

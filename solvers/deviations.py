@@ -1,0 +1,146 @@
+"""What deviating costs and brings: the exact finite form of continuous deviations (DESIGN section 2).
+
+A developer's prize only changes where its score meets a rival's, so of all efforts only two per rival score matter:
+the least that reaches it, and the infimum of those that exceed it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from followers.arrays import FloatArray, IntArray, above
+from followers.costs import PowerCost
+from followers.curves import GeneralizedLogit
+from followers.game import LeaderboardGame, TieRule, select
+
+__all__ = ["deviation_costs", "has_kernel", "margins_at_free_effort", "tie_groups"]
+
+_CHUNK_CELLS = 4_000_000  # cells of one (targets, games, developers) array: 32 MB
+_SLICE = 2048  # games per compiled call
+
+
+def deviation_costs(game: LeaderboardGame, score: Any, tail: Any) -> tuple[FloatArray, FloatArray]:
+    """Cost of reaching and of exceeding a score, each (..., B, n); inf where impossible.
+
+    The infimum of the efforts that exceed is not attained; its cost is the limit from above, which at zero effort is
+    the entry fee.
+    """
+    free = game.scores(game.free_effort())
+    reach, exceed = game.reach(score, tail), game.exceed(score, tail)
+    reach_cost = np.where(above(score, tail, *free), game.cost.cost(reach), 0.0)
+    exceed_limit = np.where(exceed <= 0, game.cost.entry_jump(), game.cost.cost(exceed))
+    exceed_cost = np.where(above(*free, score, tail), 0.0, exceed_limit)
+    return (
+        np.where(np.isinf(reach), np.inf, reach_cost),
+        np.where(np.isinf(exceed), np.inf, exceed_cost),
+    )
+
+
+def tie_groups(score: FloatArray, tail: FloatArray) -> tuple[IntArray, IntArray]:
+    """First and last position of each entry's tied group; scores (B, n) sorted from the top."""
+    n = score.shape[1]
+    new = np.ones(score.shape, dtype=np.bool_)
+    new[:, 1:] = (score[:, 1:] != score[:, :-1]) | (tail[:, 1:] != tail[:, :-1])
+    position = np.broadcast_to(np.arange(n), score.shape)
+    first = np.maximum.accumulate(np.where(new, position, 0), axis=1)
+    end = np.concatenate([new[:, 1:], np.ones((len(new), 1), dtype=np.bool_)], axis=1)
+    last = np.minimum.accumulate(np.where(end, position, n)[:, ::-1], axis=1)[:, ::-1]
+    return first, last
+
+
+def has_kernel(game: LeaderboardGame) -> bool:
+    """Whether the compiled check applies: generalized-logit curves, power costs, a strict tie order."""
+    return (
+        isinstance(game.curve, GeneralizedLogit)
+        and isinstance(game.cost, PowerCost)
+        and game.ties is TieRule.QUALITY
+    )
+
+
+def margins_at_free_effort(game: LeaderboardGame, *, compiled: bool = True) -> tuple[FloatArray, IntArray]:
+    """Stability margin of every developer and its rank (0 is first) at the free-effort profile z.
+
+    Returns margins (B, n) in prize units, inf where no deviation gains a prize, and ranks (B, n). Under `split` ties
+    the rank is the first rank of the tied group. `compiled=False` forces the general numpy path.
+    """
+    if compiled and has_kernel(game):
+        return _compiled_margins(game)
+    margins, ranks = np.empty(game.head_start.shape), np.empty(game.head_start.shape, dtype=np.int64)
+    step = max(1, _CHUNK_CELLS // (game.n * game.n))
+    for start in range(0, game.batch, step):
+        piece = slice(start, start + step)
+        margins[piece], ranks[piece] = _general_margins(select(game, piece) if step < game.batch else game)
+    return margins, ranks
+
+
+def _slices(batch: int) -> Iterator[slice]:
+    return (slice(start, min(start + _SLICE, batch)) for start in range(0, batch, _SLICE))
+
+
+def _compiled_margins(game: LeaderboardGame) -> tuple[FloatArray, IntArray]:
+    from solvers.kernels import free_profile_margins
+
+    shape = game.head_start.shape
+    margins, ranks = np.empty(shape), np.empty(shape, dtype=np.int64)
+    curve, cost = game.curve, game.cost
+    assert isinstance(curve, GeneralizedLogit) and isinstance(cost, PowerCost)
+    laws = (
+        [np.broadcast_to(p, shape) for p in (curve.lower, curve.upper, curve.intercept, curve.slope)],
+        [np.broadcast_to(p, shape) for p in (cost.scale, cost.exponent, cost.free, cost.entry_fee)],
+        [game.head_start, game.effort_cap],
+    )
+
+    def run(piece: slice) -> None:
+        # stacked slice by slice: the working set stays in cache and memory does not grow with the batch
+        stacked = [np.stack([p[piece] for p in law]) for law in laws]
+        tie_order, prizes = (np.ascontiguousarray(x[piece]) for x in (game.tie_order, game.prizes))
+        free_profile_margins(*stacked, prizes, tie_order, margins[piece], ranks[piece])
+
+    pieces = list(_slices(game.batch))
+    if len(pieces) == 1:
+        run(pieces[0])
+    else:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(run, pieces))
+    return margins, ranks
+
+
+def _general_margins(game: LeaderboardGame) -> tuple[FloatArray, IntArray]:
+    """The same for any curves, costs and tie rule, by arrays over (target, game, developer)."""
+    score, tail = game.scores(game.free_effort())
+    order = np.lexsort((game.tie_order, -tail, -score), axis=-1)
+    ranks = np.argsort(order, axis=-1)
+    sorted_score, sorted_tail = (np.take_along_axis(x, order, -1) for x in (score, tail))
+    reach, exceed = deviation_costs(game, sorted_score.T[:, :, None], sorted_tail.T[:, :, None])
+    target = np.arange(game.n)[:, None, None]
+    prizes = game.prizes
+    if game.ties is TieRule.QUALITY:
+        target_order = np.take_along_axis(game.tie_order, order, -1).T[:, :, None]
+        price = np.where(game.tie_order < target_order, reach, exceed)
+        gain = prizes.T[:, :, None] - np.take_along_axis(prizes, ranks, -1)
+        margin = np.where((target < ranks) & (gain > 0), price - gain, np.inf)
+        return np.asarray(margin.min(axis=0)), ranks
+    first, last = tie_groups(sorted_score, sorted_tail)
+    total = np.concatenate([np.zeros((game.batch, 1)), np.cumsum(prizes, axis=1)], axis=1)
+
+    def share(start: IntArray, stop: IntArray) -> FloatArray:
+        top, bottom = (np.take_along_axis(prizes, np.minimum(k, game.n - 1), -1) for k in (start, stop))
+        mean = (np.take_along_axis(total, stop + 1, -1) - np.take_along_axis(total, start, -1)) / (stop - start + 1)
+        return np.where(top == bottom, top, mean)  # equal prizes share exactly
+
+    own_first = np.take_along_axis(first, ranks, -1)
+    own = share(own_first, np.take_along_axis(last, ranks, -1))
+    least_gain = 1e-12 * game.prize_span[:, None]
+    joins = share(first, np.minimum(last + 1, game.n - 1)).T[:, :, None] - own
+    passes = np.take_along_axis(prizes, first, -1).T[:, :, None] - own
+    higher = first.T[:, :, None] < own_first
+    margin = np.minimum(
+        np.where(higher & (joins > least_gain), reach - joins, np.inf),
+        np.where(passes > least_gain, exceed - passes, np.inf),
+    )
+    return np.asarray(margin.min(axis=0)), own_first
