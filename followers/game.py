@@ -54,7 +54,9 @@ class LeaderboardGame:
     def __post_init__(self) -> None:
         shape = self.head_start.shape
         if len(shape) != 2 or shape[1] < 2:
-            raise ValueError(f"game: shape {shape}; a leaderboard needs (batch, developers) with at least 2 developers")
+            raise ValueError(
+                f"game: shape {shape}; a leaderboard needs (batch, developers) with at least 2 developers"
+            )
         for name in ("effort_cap", "prizes", "tie_order"):
             if getattr(self, name).shape != shape:
                 raise ValueError(f"game: {name} has shape {getattr(self, name).shape}; must be {shape}")
@@ -69,7 +71,9 @@ class LeaderboardGame:
             raise ValueError("game: tie_order must be a permutation of the developers in every game")
         free = np.fmax(self.cost.free_effort(), self.cost.plateau_end())
         if np.any(np.isinf(np.minimum(free, self.effort_cap))):
-            raise ValueError("game: effort without end at no further cost; give a positive cost or an effort cap")
+            raise ValueError(
+                "game: effort without end at no further cost; give a positive cost or an effort cap"
+            )
 
     @property
     def batch(self) -> int:

@@ -11,7 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from followers.arrays import FloatArray
 from followers.costs import EffortCost, PowerCost, tabulate_cost
@@ -61,7 +71,9 @@ not_negative = must(lambda x: math.isfinite(x) and x >= 0, "must be a finite num
 Finite = Annotated[float, finite]
 Positive = Annotated[float, positive]
 NotNegative = Annotated[float, not_negative]
-Cap = Annotated[float, BeforeValidator(_read_infinity), must(lambda x: x >= 0, "must not be negative (inf: no cap)")]
+Cap = Annotated[
+    float, BeforeValidator(_read_infinity), must(lambda x: x >= 0, "must not be negative (inf: no cap)")
+]
 
 
 class Spec(BaseModel):
@@ -78,13 +90,18 @@ class LogitSpec(Spec):
     upper: Finite
     intercept: Finite
     slope: Annotated[
-        float, must(lambda x: math.isfinite(x) and x > 0, "a slope must be positive (scores may not fall with effort)")
+        float,
+        must(
+            lambda x: math.isfinite(x) and x > 0, "a slope must be positive (scores may not fall with effort)"
+        ),
     ]
 
     @model_validator(mode="after")
     def _ordered(self) -> LogitSpec:
         if self.lower > self.upper:
-            raise ValueError(f"lower = {self.lower:g} is above upper = {self.upper:g}; scores may not fall with effort")
+            raise ValueError(
+                f"lower = {self.lower:g} is above upper = {self.upper:g}; scores may not fall with effort"
+            )
         return self
 
     @staticmethod
@@ -104,7 +121,9 @@ class ExponentialSpec(Spec):
     @model_validator(mode="after")
     def _ordered(self) -> ExponentialSpec:
         if self.lower > self.upper:
-            raise ValueError(f"lower = {self.lower:g} is above upper = {self.upper:g}; scores may not fall with effort")
+            raise ValueError(
+                f"lower = {self.lower:g} is above upper = {self.upper:g}; scores may not fall with effort"
+            )
         return self
 
     @staticmethod
@@ -209,7 +228,14 @@ class TabulatedCostSpec(Spec):
         return self.cost[-1] == 0
 
 
-CostSpec = Annotated[PowerSpec | TabulatedCostSpec, Field(discriminator="kind")]
+def _cost_kind(value: Any) -> Any:
+    return value.get("kind", "power") if isinstance(value, dict) else getattr(value, "kind", None)
+
+
+CostSpec = Annotated[
+    Annotated[PowerSpec, Tag("power")] | Annotated[TabulatedCostSpec, Tag("tabulated")],
+    Discriminator(_cost_kind),
+]
 
 
 class DeveloperSpec(Spec):
@@ -273,25 +299,22 @@ def build_population(
     )
 
 
-_KINDS = frozenset({"generalized-logit", "exponential", "linear", "tabulated", "power"})
-
-
 def explain(error: ValidationError, where: str, model: type[BaseModel] | None = None) -> InputError:
     """The first validation error as one sentence: file, field, what was found, what is allowed."""
     first = error.errors(include_url=False)[0]
-    path = ""
-    for part in first["loc"]:
+    path, known = "", _known_fields(model)
+    for depth, part in enumerate(first["loc"], start=1):
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part not in _KINDS:  # the tag of a chosen variant is not a field
-            path += f".{part}" if path else str(part)
+        elif part in known or depth == len(first["loc"]):  # others are the tags of chosen variants
+            path += f".{part}" if path else part
     reason, found = first["msg"], first["input"]
     reason = reason.removeprefix("Value error, ").removeprefix("Input ")
     if first["type"] == "missing":
         return InputError(f"{where}: {path}: missing; this field is required")
     if first["type"] == "extra_forbidden":
         name = str(first["loc"][-1])
-        guess = difflib.get_close_matches(name, sorted(_known_fields(model)), n=1)
+        guess = difflib.get_close_matches(name, sorted(known), n=1)
         hint = f"; did you mean {guess[0]!r}?" if guess else ""
         return InputError(f"{where}: {path}: unknown field{hint}")
     if first["type"].startswith("union_tag"):

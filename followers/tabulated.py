@@ -63,7 +63,8 @@ class Tabulated:
         first = np.concatenate([np.ones_like(flat[..., :1]), flat, np.ones_like(flat[..., :1])], axis=-1)
         # stretch k lies between knots k-1 and k (0: before the first step, K: beyond the last one)
         edges = np.concatenate(
-            [np.zeros_like(self.steps[..., :1]), self.steps, np.full_like(self.steps[..., :1], np.inf)], axis=-1
+            [np.zeros_like(self.steps[..., :1]), self.steps, np.full_like(self.steps[..., :1], np.inf)],
+            axis=-1,
         )
         starts, ends = edges[..., :-1].copy(), edges[..., 1:].copy()
         for k in range(1, first.shape[-1]):

@@ -75,7 +75,9 @@ class _Board:
         costs = np.broadcast_to(self.game.cost.cost(lifted), lifted.shape)[:, 0, :]
         return np.asarray(costs if np.ndim(efforts) == 2 else costs[0])
 
-    def prize(self, i: int, own: FloatArray, own_tail: FloatArray, score: FloatArray, tail: FloatArray) -> FloatArray:
+    def prize(
+        self, i: int, own: FloatArray, own_tail: FloatArray, score: FloatArray, tail: FloatArray
+    ) -> FloatArray:
         """Prize of i at own scores (m,) against rivals' scores (n,)."""
         rivals = np.arange(self.n) != i
         at, at_tail = own[:, None], own_tail[:, None]
@@ -86,7 +88,9 @@ class _Board:
         first, extra = over.sum(axis=1), tied.sum(axis=1)
         return np.array([self.prizes[a : a + t + 1].mean() for a, t in zip(first, extra, strict=True)])
 
-    def least(self, holds: Callable[[FloatArray], FloatArray], stop: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def least(
+        self, holds: Callable[[FloatArray], FloatArray], stop: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         """Bracket (low, high] of the least effort (n,) at which `holds` turns true; high is inf where it never does.
 
         `holds` maps efforts (n,) to booleans (n,) and is monotone; `stop` bounds the search.
@@ -140,16 +144,22 @@ def _check_exists(board: _Board, certificate: Certificate, grid: int) -> list[Ch
     stop = board.affordable(beyond=2.0 * abs(stated) if np.isfinite(stated) else 0.0)
     gain, margin = _largest_gain(board, efforts, score, tail, stop)
     tol = _BLUR * board.span
-    checks.append(Check("no continuous deviation gains", gain <= tol, f"largest gain {gain:.3g}, tolerance {tol:.3g}"))
+    checks.append(
+        Check("no continuous deviation gains", gain <= tol, f"largest gain {gain:.3g}, tolerance {tol:.3g}")
+    )
     close = margin == stated or abs(margin - stated) <= _BLUR * max(board.span, abs(stated))
     checks.append(Check("margin", close, f"stated {stated:.9g}, found {margin:.9g}"))
     on_grid = _gain_on_grid(board, efforts, score, tail, grid)
-    checks.append(Check(f"no effort on a grid of {grid} gains", on_grid <= tol, f"largest gain {on_grid:.3g}"))
+    checks.append(
+        Check(f"no effort on a grid of {grid} gains", on_grid <= tol, f"largest gain {on_grid:.3g}")
+    )
     return checks
 
 
 def _efforts_allowed(board: _Board, efforts: FloatArray) -> Check:
-    good = len(efforts) == board.n and bool(np.all((efforts >= 0) & (efforts <= board.cap) & np.isfinite(efforts)))
+    good = len(efforts) == board.n and bool(
+        np.all((efforts >= 0) & (efforts <= board.cap) & np.isfinite(efforts))
+    )
     return Check("efforts within caps", good, f"{len(efforts)} efforts")
 
 
@@ -191,7 +201,10 @@ def _largest_gain(
     floor = _BLUR * board.span  # less is neither a prize gained nor a cost saved
     gain, margin = 0.0, np.inf
     free_score, free_tail = board.scores(_free_by_bisection(board, stop))
-    levels = {*zip(score.tolist(), tail.tolist(), strict=True), *zip(free_score.tolist(), free_tail.tolist(), strict=True)}
+    levels = {
+        *zip(score.tolist(), tail.tolist(), strict=True),
+        *zip(free_score.tolist(), free_tail.tolist(), strict=True),
+    }
     free_levels = [(float(s), float(t)) for s, t in zip(free_score, free_tail, strict=True)]
     for level, level_tail in levels:
         for strictly in (False, True):
@@ -208,7 +221,14 @@ def _largest_gain(
 
 
 def _prize_at(
-    board: _Board, i: int, level: float, level_tail: float, score: FloatArray, tail: FloatArray, *, strictly: bool
+    board: _Board,
+    i: int,
+    level: float,
+    level_tail: float,
+    score: FloatArray,
+    tail: FloatArray,
+    *,
+    strictly: bool,
 ) -> float:
     """Prize of i at a level, or in the limit from above it."""
     if not strictly:
@@ -223,15 +243,21 @@ def _free_by_bisection(board: _Board, stop: FloatArray) -> FloatArray:
     return np.where(board.costs(stop) <= 0, stop, low)
 
 
-def _gain_on_grid(board: _Board, efforts: FloatArray, score: FloatArray, tail: FloatArray, grid: int) -> float:
+def _gain_on_grid(
+    board: _Board, efforts: FloatArray, score: FloatArray, tail: FloatArray, grid: int
+) -> float:
     """Brute force: the largest gain over a grid of efforts, half of it evenly and half of it log-spaced."""
     stop = board.affordable()
-    shares = np.unique(np.concatenate([np.linspace(0, 1, grid // 2), np.geomspace(1e-9, 1, grid - grid // 2)]))
+    shares = np.unique(
+        np.concatenate([np.linspace(0, 1, grid // 2), np.geomspace(1e-9, 1, grid - grid // 2)])
+    )
     tried = shares[:, None] * stop
     payoffs = _own_payoffs(board, efforts, score, tail)
     own, own_tail = board.scores(tried)
     costs = board.costs(tried)
-    gains = [np.max(board.prize(i, own[:, i], own_tail[:, i], score, tail) - costs[:, i]) for i in range(board.n)]
+    gains = [
+        np.max(board.prize(i, own[:, i], own_tail[:, i], score, tail) - costs[:, i]) for i in range(board.n)
+    ]
     return float(np.max(np.array(gains) - payoffs))
 
 
@@ -275,7 +301,9 @@ def _deviation_pays(
         i = d.developer
         prize = board.prize(i, own[i : i + 1], own_tail[i : i + 1], score, tail)[0]
         gains.append(float(prize - board.costs(tried)[i] - payoff))
-    return Check(name, max(gains) > 0.5 * certificate.tolerance, f"gain {max(gains):.6g}, stated {d.gain:.6g}")
+    return Check(
+        name, max(gains) > 0.5 * certificate.tolerance, f"gain {max(gains):.6g}, stated {d.gain:.6g}"
+    )
 
 
 def _stuck(board: _Board, efforts: FloatArray) -> FloatArray:
@@ -299,7 +327,9 @@ def _nobody_is_stuck(board: _Board, efforts: FloatArray) -> Check:
         rises = above(own[1:], own_tail[1:], own[:-1], own_tail[:-1])
         stuck |= (~rises & (board.costs(probes[1:]) <= board.span)).any(axis=0)
     who = np.flatnonzero(stuck)
-    return Check("nobody is stuck (T1)", not len(who), "none" if not len(who) else f"developers {who.tolist()}")
+    return Check(
+        "nobody is stuck (T1)", not len(who), "none" if not len(who) else f"developers {who.tolist()}"
+    )
 
 
 def _check_refutations(board: _Board, certificate: Certificate, free: FloatArray) -> list[Check]:
@@ -313,7 +343,9 @@ def _check_refutations(board: _Board, certificate: Certificate, free: FloatArray
         if not any(abs(c.effort - effort) <= 1e-6 * (1.0 + effort) for c in proof.candidates[i])
     ]
     good = sorted(proof.order) == list(range(board.n)) and not missing
-    checks = [Check("the lattice is complete (T2)", good, missing[0] if missing else "every candidate is there")]
+    checks = [
+        Check("the lattice is complete (T2)", good, missing[0] if missing else "every candidate is there")
+    ]
     checks.append(_tree_refutes(board, certificate))
     return checks
 
@@ -345,7 +377,9 @@ def _lattice_by_bisection(board: _Board, free: FloatArray) -> list[list[float]]:
             _, reach = board.least(holds, stop)
             cost = board.costs(np.where(np.isfinite(reach), reach, 0.0))
             for i in np.flatnonzero(np.isfinite(reach) & (board.order < board.order[k])):
-                beyond = reach[i] > max(free[i], plateau[i] if has_plateau[i] else 0.0) + 1e-6 * (1.0 + reach[i])
+                beyond = reach[i] > max(free[i], plateau[i] if has_plateau[i] else 0.0) + 1e-6 * (
+                    1.0 + reach[i]
+                )
                 if beyond and cost[i] <= board.span * (1 - 1e-9):
                     wanted[i].append(float(reach[i]))
     return wanted
@@ -394,8 +428,12 @@ def _tree_refutes(board: _Board, certificate: Certificate) -> Check:
     steps = iter(proof.tree)
 
     def refuted(loser: int, assigned: dict[int, int]) -> bool:
-        best_case = np.array([at[j][assigned[j]] if j in assigned else -1 for j in range(n)], dtype=np.float64)
-        worst = np.array([at[j][assigned[j]] if j in assigned else at[j].max() for j in range(n)], dtype=np.float64)
+        best_case = np.array(
+            [at[j][assigned[j]] if j in assigned else -1 for j in range(n)], dtype=np.float64
+        )
+        worst = np.array(
+            [at[j][assigned[j]] if j in assigned else at[j].max() for j in range(n)], dtype=np.float64
+        )
         own = at[loser][assigned[loser]]
         one = np.zeros(1)
         now = float(board.prize(loser, one + own, one, best_case, tail)[0])
@@ -415,7 +453,11 @@ def _tree_refutes(board: _Board, certificate: Certificate) -> Check:
         if verdict is None:
             return "the tree ends early"
         if verdict >= 0:
-            return None if verdict in assigned and refuted(verdict, assigned) else f"developer {verdict} does not gain"
+            return (
+                None
+                if verdict in assigned and refuted(verdict, assigned)
+                else f"developer {verdict} does not gain"
+            )
         if depth == n:
             return "a complete profile is not refuted"
         i = proof.order[depth]
@@ -439,7 +481,11 @@ def _cycle_pays(board: _Board, certificate: Certificate) -> Check:
     for k, move in enumerate(certificate.cycle):
         i = move.developer
         if state[i] != move.effort_from or not 0 <= move.effort_to <= board.cap[i]:
-            return Check(name, False, f"move {k} starts from an effort that was not held, or ends at one that is not allowed")
+            return Check(
+                name,
+                False,
+                f"move {k} starts from an effort that was not held, or ends at one that is not allowed",
+            )
         score, tail = board.scores(state)
         before = _own_payoffs(board, state, score, tail)[i]
         state = state.copy()
@@ -448,4 +494,6 @@ def _cycle_pays(board: _Board, certificate: Certificate) -> Check:
         if _own_payoffs(board, state, score, tail)[i] <= before:
             return Check(name, False, f"move {k} does not gain")
     back = bool(np.array_equal(state, start))
-    return Check(name, back, f"{len(certificate.cycle)} moves" if back else "the race does not return to its start")
+    return Check(
+        name, back, f"{len(certificate.cycle)} moves" if back else "the race does not return to its start"
+    )

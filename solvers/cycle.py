@@ -12,7 +12,12 @@ from solvers.kernels import prize_of_option
 
 __all__ = ["overtaking_cycle"]
 
-_LEVELS = (0, 4, 12, 40)  # extra levels between rivals' scores, tried in turn: the coarsest gives the shortest race
+_LEVELS = (
+    0,
+    4,
+    12,
+    40,
+)  # extra levels between rivals' scores, tried in turn: the coarsest gives the shortest race
 _MOST_MOVES = 2_000
 
 
@@ -71,20 +76,28 @@ def _race(game: LeaderboardGame, first_mover: int, tol: float, extra: int) -> Ra
 
     def payoff(i: int, k: int, state: tuple[int, ...]) -> float:
         levels = np.array([level[s, j] for j, s in enumerate(state)])
-        return float(prize_of_option(i, int(level[k, i]), False, levels, beats, prizes, split)) - float(costs[k, i])
+        return float(prize_of_option(i, int(level[k, i]), False, levels, beats, prizes, split)) - float(
+            costs[k, i]
+        )
 
     def best(i: int, state: tuple[int, ...]) -> tuple[int, float]:
         now = payoff(i, state[i], state)
         options = [(payoff(i, k, state), -costs[k, i], k) for k in np.flatnonzero(usable[:, i])]
         value, _, k = max(options)
-        return (int(k), value - now) if value > now + max(tol, 1e-7 * float(prizes[0] - prizes[-1])) else (state[i], 0.0)
+        return (
+            (int(k), value - now)
+            if value > now + max(tol, 1e-7 * float(prizes[0] - prizes[-1]))
+            else (state[i], 0.0)
+        )
 
     graph = nx.DiGraph()
     state: tuple[int, ...] = (0,) * n
     movers = [first_mover]
     for _ in range(_MOST_MOVES):
         choice = None
-        for i in movers:  # those in the race answer first; the one who moved last goes to the end of the queue
+        for (
+            i
+        ) in movers:  # those in the race answer first; the one who moved last goes to the end of the queue
             k, gain = best(i, state)
             if gain > 0:
                 choice = (i, k, gain)

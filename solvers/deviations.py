@@ -130,7 +130,9 @@ def _general_margins(game: LeaderboardGame) -> tuple[FloatArray, IntArray]:
 
     def share(start: IntArray, stop: IntArray) -> FloatArray:
         top, bottom = (np.take_along_axis(prizes, np.minimum(k, game.n - 1), -1) for k in (start, stop))
-        mean = (np.take_along_axis(total, stop + 1, -1) - np.take_along_axis(total, start, -1)) / (stop - start + 1)
+        mean = (np.take_along_axis(total, stop + 1, -1) - np.take_along_axis(total, start, -1)) / (
+            stop - start + 1
+        )
         return np.where(top == bottom, top, mean)  # equal prizes share exactly
 
     own_first = np.take_along_axis(first, ranks, -1)

@@ -12,7 +12,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-__all__ = ["free_profile_margins", "first_refuted", "profile_margin", "prize_of_option"]
+__all__ = ["first_refuted", "free_profile_margins", "prize_of_option", "profile_margin"]
 
 _jit = nb.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -61,7 +61,8 @@ def free_profile_margins(
             while k > 0:
                 j = order[k - 1]
                 higher = hi[i] > hi[j] or (
-                    hi[i] == hi[j] and (lo[i] > lo[j] or (lo[i] == lo[j] and tie_order[b, i] < tie_order[b, j]))
+                    hi[i] == hi[j]
+                    and (lo[i] > lo[j] or (lo[i] == lo[j] and tie_order[b, i] < tie_order[b, j]))
                 )
                 if not higher:
                     break
@@ -89,7 +90,8 @@ def free_profile_margins(
                     j = order[t]
                     wins = tie_order[b, i] < tie_order[b, j]
                     if finite_cap and (
-                        hi[j] > cap_hi or (hi[j] == cap_hi and (lo[j] > cap_lo or (lo[j] == cap_lo and not wins)))
+                        hi[j] > cap_hi
+                        or (hi[j] == cap_hi and (lo[j] > cap_lo or (lo[j] == cap_lo and not wins)))
                     ):
                         break  # out of reach, and so is everyone further up
                     gap = (upper - hi[j]) - lo[j]
@@ -114,7 +116,9 @@ def free_profile_margins(
 
 
 @_jit
-def prize_of_option(i: int, level: int, exceed: bool, levels: Any, beats: Any, prizes: Any, split: bool) -> float:
+def prize_of_option(
+    i: int, level: int, exceed: bool, levels: Any, beats: Any, prizes: Any, split: bool
+) -> float:
     """Prize of developer i at `level` (or just above it) against rivals at `levels` (indices; -1 is below all)."""
     over = 0
     tied = 0
@@ -138,7 +142,15 @@ def prize_of_option(i: int, level: int, exceed: bool, levels: Any, beats: Any, p
 
 @_jit
 def first_refuted(
-    levels: Any, highest: Any, paid: Any, reach: Any, exceed: Any, beats: Any, prizes: Any, split: bool, tol: float
+    levels: Any,
+    highest: Any,
+    paid: Any,
+    reach: Any,
+    exceed: Any,
+    beats: Any,
+    prizes: Any,
+    split: bool,
+    tol: float,
 ) -> int:
     """First assigned developer who gains more than `tol` however the others complete the profile; -1 if none.
 
@@ -165,7 +177,15 @@ def first_refuted(
 
 @_jit
 def profile_margin(
-    levels: Any, paid: Any, reach: Any, exceed: Any, beats: Any, prizes: Any, split: bool, floor: float, out: Any
+    levels: Any,
+    paid: Any,
+    reach: Any,
+    exceed: Any,
+    beats: Any,
+    prizes: Any,
+    split: bool,
+    floor: float,
+    out: Any,
 ) -> None:
     """Per developer: margin, index and mode (0 reach, 1 exceed) of its best deviation, prize gain, extra cost.
 

@@ -190,7 +190,15 @@ def search(lattice: Lattice, *, tol: float, node_budget: int, find_all: bool = F
         paid[i] = lattice.paid[i][k]
         loser = int(
             first_refuted(
-                levels, highest, paid, lattice.reach, lattice.exceed, lattice.beats, lattice.prizes, lattice.split, tol
+                levels,
+                highest,
+                paid,
+                lattice.reach,
+                lattice.exceed,
+                lattice.beats,
+                lattice.prizes,
+                lattice.split,
+                tol,
             )
         )
         tree.append(loser)
@@ -205,7 +213,9 @@ def search(lattice: Lattice, *, tol: float, node_budget: int, find_all: bool = F
             stack.append((depth + 1, 0))
     refutations = None
     if exhausted and not profiles:
-        candidates = tuple(tuple(lattice.candidate(i, k) for k in range(len(lattice.level[i]))) for i in range(n))
+        candidates = tuple(
+            tuple(lattice.candidate(i, k) for k in range(len(lattice.level[i]))) for i in range(n)
+        )
         refutations = Refutations(order=tuple(order), candidates=candidates, tree=tuple(tree))
     return SearchOutcome(tuple(profiles), nodes, exhausted, refutations)
 
@@ -220,12 +230,15 @@ def profile_deviations(
     """
     n = game.n
     free = tuple(x[0] for x in game.scores(game.free_effort()))
-    levels = sorted({*zip(score.tolist(), tail.tolist(), strict=True), *zip(*(x.tolist() for x in free), strict=True)})
+    levels = sorted(
+        {*zip(score.tolist(), tail.tolist(), strict=True), *zip(*(x.tolist() for x in free), strict=True)}
+    )
     index = {level: k for k, level in enumerate(levels)}
     own = np.array([index[pair] for pair in zip(score.tolist(), tail.tolist(), strict=True)])
     at, at_tail = np.array([s for s, _ in levels]), np.array([t for _, t in levels])
     reach, exceed = (
-        np.ascontiguousarray(x[:, 0, :]) for x in deviation_costs(game, at[:, None, None], at_tail[:, None, None])
+        np.ascontiguousarray(x[:, 0, :])
+        for x in deviation_costs(game, at[:, None, None], at_tail[:, None, None])
     )
     order = game.tie_order[0]
     beats = order[:, None] < order[None, :]

@@ -27,7 +27,9 @@ _NO_CYCLE = (
     "with a little less); the proof does not need one"
 )
 _THEOREM_T1 = "T1: nobody is stuck, so a pure equilibrium exists iff the free-effort profile is one"
-_THEOREM_T2 = "T2: a pure equilibrium, if any, lies on the lattice of candidate efforts; every branch is refuted"
+_THEOREM_T2 = (
+    "T2: a pure equilibrium, if any, lies on the lattice of candidate efforts; every branch is refuted"
+)
 
 
 @dataclass(frozen=True, slots=True)

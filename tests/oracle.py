@@ -55,7 +55,9 @@ def draw(seed: int, ties: TieRule, n: int | None = None) -> SmallGame:
     n = int(rng.integers(2, 5)) if n is None else n
     rises = rng.choice([0.0, 0.25], (n, STEPS), p=[0.4, 0.6])
     start = rng.choice([0.0, 0.25, 0.5], n)
-    tables = tuple(tuple((s + np.concatenate([[0.0], np.cumsum(r)])).tolist()) for s, r in zip(start, rises, strict=True))
+    tables = tuple(
+        tuple((s + np.concatenate([[0.0], np.cumsum(r)])).tolist()) for s, r in zip(start, rises, strict=True)
+    )
     kind = rng.random()
     special = 0.15 if kind < 0.3 else 0.5
     prizes = np.sort(rng.choice([0.0, 0.3, 0.6, 1.0], n))[::-1]
@@ -109,7 +111,9 @@ class Exhaustive:
         over = sum((rivals[..., k] > own).astype(int) for k in others)
         tied = sum((rivals[..., k] == own).astype(int) for k in others)
         if s.ties is TieRule.QUALITY:
-            over = over + sum(((rivals[..., k] == own) & (s.order[k] < s.order[i])).astype(int) for k in others)
+            over = over + sum(
+                ((rivals[..., k] == own) & (s.order[k] < s.order[i])).astype(int) for k in others
+            )
             return np.array(s.prizes)[over]
         total = np.concatenate([[0.0], np.cumsum(s.prizes)])
         return (total[over + tied + 1] - total[over]) / (tied + 1)
@@ -141,7 +145,9 @@ class Exhaustive:
         worst = -np.inf
         for i in range(self.n):
             now = self.prize(i, scores[i], scores) - self.cost(i, np.asarray(efforts[i]))
-            tried = np.unique(np.concatenate([self.tried[i], np.linspace(0, min(self.small.cap[i], STEPS + 1), 401)]))
+            tried = np.unique(
+                np.concatenate([self.tried[i], np.linspace(0, min(self.small.cap[i], STEPS + 1), 401)])
+            )
             prizes = self.prize(i, self.score(i, tried), np.broadcast_to(scores, (len(tried), self.n)))
             worst = max(worst, float(np.max(prizes - self.cost(i, tried) - now)))
         return worst

@@ -1,0 +1,280 @@
+"""The command line: `truerank solve | compare | propose | calibrate | bench | demo` (DESIGN section 7).
+
+Heavy libraries are imported inside the commands, so that `truerank --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="truerank",
+    help="Which evaluation protocol shows the true ranking, once every developer plays to win?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SOLVED, WRONG_INPUT, UNDECIDED = 0, 2, 3
+
+
+class Method(StrEnum):
+    """What kind of equilibrium to look for."""
+
+    PURE = "pure"
+    MIXED = "mixed"
+    AUTO = "auto"
+
+
+class QualityChoice(StrEnum):
+    """What counts as true quality in a calibrated population."""
+
+    CEILING = "fitted ceiling"
+    LAST = "last measured score"
+    COLUMN = "column"
+
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every draw and of the search.")]
+Draws = Annotated[int, typer.Option(min=2, help="Populations to score each protocol on.")]
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    wide = None if sys.stdout.isatty() else 110  # the same table in a file as in the README
+    return Console(stderr=stderr, width=wide, highlight=False)
+
+
+@app.command()
+def solve(
+    games: Annotated[list[Path], typer.Argument(help="Game files, TOML or JSON.", show_default=False)],
+    as_json: JsonFlag = False,
+    find_all: Annotated[
+        bool, typer.Option("--all", help="List every pure equilibrium on the lattice.")
+    ] = False,
+    method: Annotated[Method, typer.Option(help="Kind of equilibrium.")] = Method.AUTO,
+    protocol: Annotated[
+        Path | None, typer.Option(help="Protocol file that replaces the games' [contest] and [protocol].")
+    ] = None,
+    node_budget: Annotated[int, typer.Option(min=1, help="Lattice nodes to visit before UNKNOWN.")] = 100_000,
+) -> None:
+    """Solve games: does a pure equilibrium exist, which, and who says so."""
+    from followers.errors import InputError
+    from studies.files import fit, read_game, read_protocol
+    from studies.solve import document, solve_game
+    from studies.tables import print_solved
+
+    if method is Method.MIXED:
+        raise InputError("--method mixed: not solved by this version of truerank; allowed: pure, auto")
+    override = read_protocol(protocol) if protocol else None
+    console, code = _console(), SOLVED
+    for path in games:
+        try:
+            population, own = read_game(path)
+            used = fit(override, population, protocol) if override else own
+        except InputError as error:
+            code = WRONG_INPUT
+            if as_json:
+                print(json.dumps({"file": str(path), "error": str(error)}))
+            else:
+                _complain(str(error))
+            continue
+        solved = solve_game(population, used, find_all=find_all, node_budget=node_budget)
+        if solved.status == "unknown" and code == SOLVED:
+            code = UNDECIDED
+        if as_json:
+            print(json.dumps({"file": str(path), **document(solved)}))
+        else:
+            print_solved(console, str(path), solved)
+    raise typer.Exit(code)
+
+
+@app.command()
+def compare(
+    protocols: Annotated[list[Path], typer.Argument(help="Protocol files.", show_default=False)],
+    population: Annotated[str, typer.Option(help="gsm8k, mmlu or a population file.")] = "gsm8k",
+    draws: Draws = 256,
+    seed: Seed = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare protocols on the same draws of a population, with paired differences."""
+    from studies.compare import compare_document, compare_protocols
+    from studies.files import fit, read_population, read_protocol
+    from studies.tables import print_comparison
+
+    developers = read_population(population)
+    named = [(str(path), fit(read_protocol(path), developers, path)) for path in protocols]
+    comparison = compare_protocols(named, developers, draws=draws, seed=seed)
+    if as_json:
+        print(json.dumps(compare_document(comparison)))
+    else:
+        print_comparison(_console(), comparison)
+
+
+@app.command()
+def propose(
+    study: Annotated[
+        Path | None,
+        typer.Argument(help="Study or population file; without one, the embedded GSM8K population."),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Protocols to try.  [default: 200]")] = None,
+    draws: Annotated[
+        int | None, typer.Option(min=2, help="Populations to score each on.  [default: 128]")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of every draw and of the search.  [default: 0]")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the recommended protocol to this TOML file.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Search the protocol space and recommend one, side by side with direct evaluation and tune-before-test."""
+    from dataclasses import replace
+
+    from studies.files import Study, protocol_document, read_population, read_study, write_toml
+    from studies.propose import make_proposal, proposal_document
+    from studies.tables import print_proposal, progress_bar
+
+    if study is None:
+        from designer.search import Goal
+        from followers.prior import RosterPrior
+
+        what = Study(read_population("gsm8k"), None, Goal(), RosterPrior(), None, None, None)
+    else:
+        what = read_study(study)
+    what = replace(
+        what,
+        trials=trials or what.trials or 200,
+        draws=draws or what.draws or 128,
+        seed=seed if seed is not None else (what.seed or 0),
+    )
+    with progress_bar(_console(stderr=True), "searching protocols") as progress:
+        proposal = make_proposal(what, progress=progress)
+    if output is not None and proposal.result.best is not None:
+        write_toml(output, protocol_document(proposal.result.best.protocol))
+    if as_json:
+        print(json.dumps(proposal_document(proposal)))
+    else:
+        print_proposal(_console(), proposal)
+        if output is not None:
+            wrote = proposal.result.best is not None
+            print(f"wrote {output}" if wrote else f"nothing written to {output}: no protocol meets the goal")
+
+
+@app.command()
+def calibrate(
+    trajectories: Annotated[
+        Path, typer.Argument(help="CSV with columns model, step, score and stderr or n_items.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Population file to write (TOML).")],
+    benchmark: Annotated[
+        str | None, typer.Option(help="Which benchmark, where the file holds several.")
+    ] = None,
+    quality: Annotated[QualityChoice, typer.Option(help="What counts as true quality.")] = QualityChoice.LAST,
+    half_prize_steps: Annotated[
+        float, typer.Option(help="Steps that cost half a prize unit (linear cost).")
+    ] = 25_000.0,
+    clean_only: Annotated[bool, typer.Option(help="Leave out trajectories that fall or never rise.")] = False,
+) -> None:
+    """Fit score curves to measured trajectories and write a population file."""
+    import math
+
+    from followers.calibration import calibrate as fit_all
+    from followers.trajectories import read_trajectories
+
+    from followers.errors import InputError
+    from studies.files import write_toml
+
+    if not (math.isfinite(half_prize_steps) and half_prize_steps > 0):
+        raise InputError(f"--half-prize-steps = {half_prize_steps:g}; must be a positive number of steps")
+    measured = read_trajectories(trajectories, benchmark=benchmark)
+    fitted = fit_all(
+        measured, quality=quality.value, cost_scale=0.5 / half_prize_steps, clean_only=clean_only
+    )
+    developers = fitted.developers()
+    if len(developers) < 2:
+        raise InputError(f"{trajectories}: {len(developers)} usable model(s); a leaderboard needs at least 2")
+    provenance = {"source": str(trajectories), "quality": quality.value}
+    write_toml(output, {"provenance": provenance, "developers": developers})
+    for note in fitted.notes:
+        print(note)
+    print(f"wrote {output}: {len(developers)} developers")
+
+
+@app.command()
+def bench(
+    what: Annotated[
+        str, typer.Argument(help="pure: the T1 check of generalized-logit populations.")
+    ] = "pure",
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure speed: ours, the floor and a peer on the same games, in one run."""
+    from followers.errors import InputError
+    from studies.bench import bench_pure, print_bench
+
+    if what != "pure":
+        raise InputError(f"bench {what}: no such benchmark; allowed: pure")
+    rows = bench_pure()
+    if as_json:
+        print(json.dumps(rows))
+    else:
+        print_bench(_console(), rows)
+
+
+@app.command()
+def demo(as_json: JsonFlag = False) -> None:
+    """Planted defects, each with the check that catches it."""
+    from studies.demo import planted_defects
+    from studies.tables import print_demo
+
+    defects = planted_defects()
+    if as_json:
+        print(json.dumps([d.document() for d in defects]))
+    else:
+        print_demo(_console(), defects)
+    raise typer.Exit(SOLVED if all(d.caught for d in defects) else 1)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        print(f"truerank {version('truerank')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _complain(message: str) -> None:
+    print(f"truerank: {' '.join(message.split())}", file=sys.stderr)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; wrong input is one line on stderr and exit code 2."""
+    try:
+        app(args=arguments)
+    except ValueError as error:
+        if type(error).__name__ != "InputError":  # the class lives behind a heavy import
+            raise
+        _complain(str(error))
+        sys.exit(WRONG_INPUT)

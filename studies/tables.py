@@ -1,0 +1,202 @@
+"""What the commands print: rich tables and the progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from designer.scorecard import METRICS, Figure
+from designer.search import Progress
+from solvers.certificate import Status
+
+if TYPE_CHECKING:
+    from studies.compare import Comparison
+    from studies.demo import Defect
+    from studies.propose import Proposal
+    from studies.solve import SolvedGame
+
+__all__ = [
+    "figure",
+    "print_comparison",
+    "print_demo",
+    "print_proposal",
+    "print_solved",
+    "progress_bar",
+    "table",
+]
+
+
+def table(title: str, *columns: str, words: bool = False) -> Table:
+    """An empty table in the house style: first column left, others right unless they hold words."""
+    t = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+    for k, name in enumerate(columns):
+        t.add_column(name, justify="left" if k == 0 or words else "right", overflow="fold")
+    return t
+
+
+def number(value: float | None) -> str:
+    """A figure to four digits; a dash where undefined."""
+    if value is None or np.isnan(value):
+        return "–"
+    if np.isinf(value):
+        return "unbounded" if value > 0 else "-unbounded"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def figure(f: Figure) -> str:
+    """mean ± standard error."""
+    if f.mean is None:
+        return "–"
+    return number(f.mean) if not f.stderr else f"{number(f.mean)} ± {f.stderr:.2g}"
+
+
+@contextmanager
+def progress_bar(console: Console, what: str) -> Iterator[Progress]:
+    """A progress bar on stderr, shown where there is a terminal; yields a callback (done, total)."""
+    from rich.progress import Progress as Bar
+
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def print_solved(console: Console, name: str, solved: SolvedGame) -> None:
+    """Status, equilibrium table, best deviation or race, checker's verdict, assumptions."""
+    from studies.solve import equilibrium_document
+
+    result, certificate, names = solved.result, solved.certificate, solved.population.names
+    words = {
+        Status.EXISTS: "a pure equilibrium EXISTS",
+        Status.ABSENT: "a pure equilibrium is ABSENT",
+        Status.UNKNOWN: "UNKNOWN whether there is a pure equilibrium",
+    }[solved.status]
+    console.print(f"{name}: {words} [dim]({solved.protocol.sentence()}; {result.method(0)})[/dim]")
+    if solved.status is Status.EXISTS:
+        for k, profile in enumerate(result.all_profiles(0)):
+            doc = equilibrium_document(solved.game, profile)
+            t = table(
+                f"equilibrium {k + 1}", "developer", "quality", "effort", "score", "rank", "prize", "utility"
+            )
+            for i in np.argsort(doc["ranks"], kind="stable"):
+                cells = (solved.population.quality[0, i], doc["efforts"][i], doc["scores"][i])
+                paid = (doc["prizes"][i], doc["utilities"][i])
+                t.add_row(names[i], *map(number, cells), str(doc["ranks"][i]), *map(number, paid))
+            console.print(t)
+        unique = {1: "unique", 0: "not unique", -1: "uniqueness not known"}[int(result.unique[0])]
+        console.print(
+            f"{unique}; stability margin {number(certificate.margin)}; tau-b with truth {number(solved.tau)}"
+        )
+    if certificate.deviations:
+        d = max(certificate.deviations, key=lambda d: d.gain)
+        verb = "gains" if d.gain > 0 else "would lose"
+        how = "" if d.attained else "just above "
+        console.print(
+            f"most tempted: {names[d.developer]} {verb} {number(abs(d.gain))} by {how}{number(d.effort)} steps to rank {d.rank}"
+        )
+    if certificate.cycle:
+        console.print(f"a race that never ends ({len(certificate.cycle)} moves):")
+        for move in certificate.cycle[:8]:
+            console.print(
+                f"  {names[move.developer]}: effort {number(move.effort_from)} -> {number(move.effort_to)}, "
+                f"rank {move.rank_from} -> {move.rank_to}, gains {number(move.gain)}"
+            )
+        if len(certificate.cycle) > 8:
+            console.print(f"  ... and {len(certificate.cycle) - 8} more")
+    for note in certificate.notes:
+        console.print(f"note: {note}")
+    console.print(f"checker: {solved.report.summary()}")
+    for a in solved.assumptions:
+        console.print(f"{a.name} {'holds' if a.holds else 'fails'}: {a.witness}")
+    console.print()
+
+
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """One column per protocol, one row per figure, then paired differences to the first."""
+    title = f"{comparison.draws} draws of {comparison.developers} developers, seed {comparison.seed}"
+    t = table(title, "", *comparison.names)
+    t.add_row("protocol", *(c.protocol.sentence() for c in comparison.cards))
+    for metric in METRICS:
+        t.add_row(metric, *(figure(c.figures[metric]) for c in comparison.cards))
+    console.print(t)
+    if comparison.differences:
+        d = table(f"paired differences to {comparison.names[0]}, same draws", "", *comparison.names[1:])
+        for metric in METRICS:
+            d.add_row(metric, *(figure(x[metric]) for x in comparison.differences))
+        console.print(d)
+    _print_reasons(console, [f for c in comparison.cards for f in c.figures.values()])
+
+
+def _print_reasons(console: Console, figures: Sequence[Figure]) -> None:
+    for reason in dict.fromkeys(f.reason for f in figures if f.mean is None):
+        console.print(f"–: {reason}")
+
+
+def print_proposal(console: Console, proposal: Proposal) -> None:
+    """Baselines and recommendation side by side, why, the Pareto front, the certificate."""
+    n = proposal.population.n
+    t = table(f"{n} developers as measured", "", *(row.name for row in proposal.rows))
+    t.add_row("protocol", *(row.protocol.sentence() for row in proposal.rows))
+    t.add_row("pure equilibrium", *(row.stated.equilibrium.status(0).value for row in proposal.rows))
+    t.add_row(
+        "tau-b in equilibrium", *(number(float(r.stated.values["kendall_tau"][0])) for r in proposal.rows)
+    )
+    t.add_row(
+        "tau-b at face value", *(number(float(r.stated.values["face_value_tau"][0])) for r in proposal.rows)
+    )
+    t.add_row("would deviate", *(_who(row.tempted, n) for row in proposal.rows))
+    t.add_row("stability margin", *(number(float(r.stated.values["margin"][0])) for r in proposal.rows))
+    console.print(t)
+    shown = (
+        "kendall_tau",
+        "face_value_tau",
+        "top_one",
+        "pure_share",
+        "margin",
+        "tempted",
+        "wasted_effort",
+        "designer_cost",
+    )
+    d = table(
+        f"{proposal.draws} draws around them, mean ± standard error", "", *(row.name for row in proposal.rows)
+    )
+    for metric in shown:
+        d.add_row(metric, *(figure(row.card.figures[metric]) for row in proposal.rows))
+    console.print(d)
+    console.print(f"goal: {proposal.result.goal.sentence()}")
+    console.print(proposal.sentence)
+    if len(proposal.front) > 1:
+        f = table(
+            "Pareto front: ranking quality against designer's cost", "protocol", "tau-b", "pure_share", "cost"
+        )
+        picked = np.unique(np.linspace(0, len(proposal.front) - 1, 8).round().astype(int))
+        for e in (proposal.front[k] for k in picked):
+            metrics = ("kendall_tau", "pure_share", "designer_cost")
+            f.add_row(e.protocol.sentence(), *(number(e.scorecard.mean(m)) for m in metrics))
+        console.print(f)
+    console.print(f"certificate: {proposal.result.nearest.certificate.theorem}")
+    console.print(f"checker: {proposal.report.summary()}")
+    _print_reasons(console, [f for row in proposal.rows for f in row.card.figures.values()])
+    console.print(f"{proposal.trials} trials, {proposal.draws} draws, seed {proposal.seed}")
+
+
+def _who(tempted: Sequence[str], n: int) -> str:
+    if not tempted:
+        return f"0 of {n}"
+    few = ", ".join(tempted[:2]) + (", ..." if len(tempted) > 2 else "")
+    return f"{len(tempted)} of {n} ({few})"
+
+
+def print_demo(console: Console, defects: Sequence[Defect]) -> None:
+    """Each planted defect, what a weaker check says, what we say, and which check caught it."""
+    t = table(
+        "planted defects", "defect", "a weaker check says", "truerank says", "caught by", "", words=True
+    )
+    for d in defects:
+        t.add_row(d.name, d.naive, d.found, d.check, "caught" if d.caught else "MISSED")
+    console.print(t)
