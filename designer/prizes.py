@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -47,9 +48,7 @@ class Prizes:
         """Prizes of ranks 1..n, shape (n,)."""
         if self.values:
             if len(self.values) != n:
-                raise ValueError(
-                    f"prizes: {len(self.values)} given for {n} developers; one per rank is needed"
-                )
+                raise ValueError(f"prizes: {len(self.values)} given for {n} developers; one per rank is needed")
             return np.array(self.values, dtype=np.float64)
         rank = np.arange(1, n + 1, dtype=np.float64)
         shape = {
@@ -104,7 +103,7 @@ def band_of_rank(sizes: tuple[int, ...]) -> IntArray:
 
 
 def band_mean(prizes: FloatArray, sizes: tuple[int, ...]) -> FloatArray:
-    """Prizes when each band's members share its prizes equally; the same float within a band, so that ties are exact."""
+    """Prizes when each band's members share its prizes equally; one float per band, so that ties are exact."""
     edges = np.concatenate([[0], np.cumsum(sizes)])
-    means = [prizes[a] if b == a + 1 else prizes[a:b].mean() for a, b in zip(edges, edges[1:], strict=False)]
+    means = [prizes[a] if b == a + 1 else prizes[a:b].mean() for a, b in pairwise(edges)]
     return np.repeat(np.minimum.accumulate(np.array(means)), sizes)

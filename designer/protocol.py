@@ -111,9 +111,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.tune_steps) and self.tune_steps >= 0):
-            raise ValueError(
-                f"tune_steps = {self.tune_steps}; must be a finite number of steps, not negative"
-            )
+            raise ValueError(f"tune_steps = {self.tune_steps}; must be a finite number of steps, not negative")
 
     def induce(self, population: Population) -> LeaderboardGame:
         """The developers' game under this protocol. Ties go to the better developer, equal qualities by position."""

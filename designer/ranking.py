@@ -11,9 +11,7 @@ __all__ = ["kendall_tau_b", "published_ranks", "top_one_correct"]
 _CHUNK_CELLS = 8_000_000
 
 
-def published_ranks(
-    score: FloatArray, tail: FloatArray, tie_order: IntArray | None, band: IntArray
-) -> IntArray:
+def published_ranks(score: FloatArray, tail: FloatArray, tie_order: IntArray | None, band: IntArray) -> IntArray:
     """Published rank of each entry, (B, n), 0 is best: the band of its rank, or, where ties are published, shared.
 
     score, tail : (B, n), scores as two floats. tie_order : (B, n), decides ties, or None where tied entries share
@@ -37,9 +35,7 @@ def kendall_tau_b(published: IntArray, quality: FloatArray) -> FloatArray:
     step = max(1, _CHUNK_CELLS // max(1, len(upper[0])))
     for start in range(0, batch, step):
         rank, true = published[start : start + step], quality[start : start + step]
-        by_rank = np.sign(rank[:, upper[1]] - rank[:, upper[0]]).astype(
-            np.int64
-        )  # > 0: first is published better
+        by_rank = np.sign(rank[:, upper[1]] - rank[:, upper[0]]).astype(np.int64)  # > 0: first is published better
         by_truth = np.sign(true[:, upper[0]] - true[:, upper[1]]).astype(np.int64)
         agreement = (by_rank * by_truth).sum(axis=1)
         untied = np.abs(by_rank).sum(axis=1).astype(np.float64) * np.abs(by_truth).sum(axis=1)

@@ -135,10 +135,7 @@ def scorecard(outcomes: Outcomes) -> Scorecard:
         }
     return Scorecard(
         protocol=outcomes.protocol,
-        figures={
-            m: summarise(outcomes.values[m], reason=reasons.get(m, "the whole board is tied"))
-            for m in METRICS
-        },
+        figures={m: summarise(outcomes.values[m], reason=reasons.get(m, "the whole board is tied")) for m in METRICS},
         draws=len(outcomes.equilibrium.codes),
         unknown=int((~outcomes.equilibrium.exists & ~outcomes.equilibrium.absent).sum()),
     )

@@ -1,4 +1,4 @@
-"""Searching a protocol space with Optuna: the best protocol under constraints, and the Pareto front (DESIGN section 5)."""
+"""Search of a protocol space with Optuna: single objective with constraints, and Pareto front (DESIGN section 5)."""
 
 from __future__ import annotations
 

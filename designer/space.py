@@ -63,9 +63,7 @@ class Space:
                 values[name] = trial.suggest_float(name, domain.low, domain.high, step=domain.step)
             else:
                 # Optuna stores numbers and strings: the position stands for the option
-                values[name] = domain.options[
-                    trial.suggest_categorical(name, list(range(len(domain.options))))
-                ]
+                values[name] = domain.options[trial.suggest_categorical(name, list(range(len(domain.options))))]
         return replace(self.base, **values)
 
     def parameters(self, protocol: Protocol) -> dict[str, Any] | None:

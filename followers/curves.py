@@ -44,9 +44,16 @@ class ScoreCurve(Protocol):
         """Starts and ends of maximal stretches where v is constant, shape (K, ..., n), NaN where fewer."""
         ...
 
+    def resolved_until(self) -> float:
+        """Effort up to which no two different scores of any developer are rounded into one at the ceiling."""
+        ...
+
     def is_concave(self) -> FloatArray:
         """1.0 where v is concave on all of e >= 0 (diminishing returns), else 0.0; shape (..., n)."""
         ...
+
+
+_UNDERFLOW = 690.0  # exp(-690) is some 1e-300: smaller gaps to a ceiling lose their digits
 
 
 def _as_float(x: Any) -> FloatArray:
@@ -112,6 +119,10 @@ class GeneralizedLogit:
         """All of [0, inf) where lower = upper."""
         return _flat_where(self.lower == self.upper)
 
+    def resolved_until(self) -> float:
+        """Until the gap to the ceiling underflows."""
+        return float(np.expm1(min(_UNDERFLOW, (_UNDERFLOW - np.max(self.intercept)) / np.max(self.slope))))
+
     def is_concave(self) -> FloatArray:
         """Concave on e >= 0 iff slope <= 1, or the logistic is already past its bend at e = 0.
 
@@ -157,7 +168,11 @@ class Exponential:
 
     def flat_stretches(self) -> tuple[FloatArray, FloatArray]:
         """All of [0, inf) where lower = upper."""
-        return _flat_where((self.lower == self.upper) & (self.rate > 0))
+        return _flat_where(self.lower == self.upper)
+
+    def resolved_until(self) -> float:
+        """Until the gap to the ceiling underflows."""
+        return float(_UNDERFLOW / np.max(self.rate))
 
     def is_concave(self) -> FloatArray:
         """Always."""
@@ -198,6 +213,10 @@ class Linear:
     def flat_stretches(self) -> tuple[FloatArray, FloatArray]:
         """All of [0, inf) where rate = 0."""
         return _flat_where(self.rate == 0)
+
+    def resolved_until(self) -> float:
+        """Always: there is no ceiling."""
+        return float("inf")
 
     def is_concave(self) -> FloatArray:
         """Always."""

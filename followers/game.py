@@ -54,9 +54,7 @@ class LeaderboardGame:
     def __post_init__(self) -> None:
         shape = self.head_start.shape
         if len(shape) != 2 or shape[1] < 2:
-            raise ValueError(
-                f"game: shape {shape}; a leaderboard needs (batch, developers) with at least 2 developers"
-            )
+            raise ValueError(f"game: shape {shape}; a leaderboard needs (batch, developers) with at least 2 developers")
         for name in ("effort_cap", "prizes", "tie_order"):
             if getattr(self, name).shape != shape:
                 raise ValueError(f"game: {name} has shape {getattr(self, name).shape}; must be {shape}")
@@ -71,9 +69,7 @@ class LeaderboardGame:
             raise ValueError("game: tie_order must be a permutation of the developers in every game")
         free = np.fmax(self.cost.free_effort(), self.cost.plateau_end())
         if np.any(np.isinf(np.minimum(free, self.effort_cap))):
-            raise ValueError(
-                "game: effort without end at no further cost; give a positive cost or an effort cap"
-            )
+            raise ValueError("game: effort without end at no further cost; give a positive cost or an effort cap")
 
     @property
     def batch(self) -> int:
@@ -149,14 +145,14 @@ def select(game: LeaderboardGame, index: Any) -> LeaderboardGame:
         name: np.ascontiguousarray(getattr(game, name)[index])
         for name in ("head_start", "effort_cap", "prizes", "tie_order")
     }
-    curve, cost = (_select_law(law, index, game.batch) for law in (game.curve, game.cost))
-    return replace(game, curve=curve, cost=cost, **arrays)
+    curve, cost = _select_law(game.curve, index, game.batch), _select_law(game.cost, index, game.batch)
+    return replace(game, curve=curve, cost=cost, **arrays)  # type: ignore[arg-type]
 
 
 def _select_law(law: T, index: Any, batch: int) -> T:
     if isinstance(law, RosterCurve | RosterCost):
         parts = tuple(Part(p.developers, _select_law(p.law, index, batch)) for p in law.parts)
-        return type(law)(parts=parts, n=law.n)  # type: ignore[return-value,arg-type]
+        return type(law)(parts=parts, n=law.n)  # type: ignore[arg-type]
     changed = {}
     for field in fields(law):  # type: ignore[arg-type]
         values = getattr(law, field.name)

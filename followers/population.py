@@ -53,9 +53,7 @@ class Population:
                 raise ValueError(f"population: {name} has shape {getattr(self, name).shape}; must be {shape}")
         for name in ("parameters_b", "score_stderr"):
             if getattr(self, name).shape != shape[1:]:
-                raise ValueError(
-                    f"population: {name} has shape {getattr(self, name).shape}; must be {shape[1:]}"
-                )
+                raise ValueError(f"population: {name} has shape {getattr(self, name).shape}; must be {shape[1:]}")
         if not (np.all(np.isfinite(self.quality)) and np.all(np.isfinite(self.prior_exposure))):
             raise ValueError("population: qualities and prior exposures must be finite")
 

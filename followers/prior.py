@@ -68,9 +68,7 @@ def _lifted(curve: ScoreCurve, shift: FloatArray) -> ScoreCurve:
         parts = tuple(Part(p.developers, _lifted(p.law, shift[:, p.developers])) for p in curve.parts)
         return RosterCurve(parts, curve.n)
     if isinstance(curve, Tabulated):
-        steps, slopes = (
-            np.broadcast_to(x, (len(shift), *curve.steps.shape)) for x in (curve.steps, curve.slopes)
-        )
+        steps, slopes = (np.broadcast_to(x, (len(shift), *curve.steps.shape)) for x in (curve.steps, curve.slopes))
         return Tabulated(steps=steps, scores=curve.scores + shift[..., None], slopes=slopes)
     if isinstance(curve, Linear):
         return Linear(lower=curve.lower + shift, rate=np.broadcast_to(curve.rate, shift.shape))

@@ -50,6 +50,10 @@ class RosterCurve:
                 both[side, : values.shape[0], ..., part.developers] = np.moveaxis(values, -1, 0)
         return both[0], both[1]
 
+    def resolved_until(self) -> float:
+        """The least over the parts."""
+        return min(p.law.resolved_until() for p in self.parts)
+
     def is_concave(self) -> FloatArray:
         """1.0 where concave."""
         return gather(self.parts, self.n, lambda c, _: c.is_concave())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
@@ -71,9 +72,7 @@ not_negative = must(lambda x: math.isfinite(x) and x >= 0, "must be a finite num
 Finite = Annotated[float, finite]
 Positive = Annotated[float, positive]
 NotNegative = Annotated[float, not_negative]
-Cap = Annotated[
-    float, BeforeValidator(_read_infinity), must(lambda x: x >= 0, "must not be negative (inf: no cap)")
-]
+Cap = Annotated[float, BeforeValidator(_read_infinity), must(lambda x: x >= 0, "must not be negative (inf: no cap)")]
 
 
 class Spec(BaseModel):
@@ -91,17 +90,13 @@ class LogitSpec(Spec):
     intercept: Finite
     slope: Annotated[
         float,
-        must(
-            lambda x: math.isfinite(x) and x > 0, "a slope must be positive (scores may not fall with effort)"
-        ),
+        must(lambda x: math.isfinite(x) and x > 0, "a slope must be positive (scores may not fall with effort)"),
     ]
 
     @model_validator(mode="after")
     def _ordered(self) -> LogitSpec:
         if self.lower > self.upper:
-            raise ValueError(
-                f"lower = {self.lower:g} is above upper = {self.upper:g}; scores may not fall with effort"
-            )
+            raise ValueError(f"lower = {self.lower:g} is above upper = {self.upper:g}; scores may not fall with effort")
         return self
 
     @staticmethod
@@ -121,9 +116,7 @@ class ExponentialSpec(Spec):
     @model_validator(mode="after")
     def _ordered(self) -> ExponentialSpec:
         if self.lower > self.upper:
-            raise ValueError(
-                f"lower = {self.lower:g} is above upper = {self.upper:g}; scores may not fall with effort"
-            )
+            raise ValueError(f"lower = {self.lower:g} is above upper = {self.upper:g}; scores may not fall with effort")
         return self
 
     @staticmethod
@@ -150,7 +143,7 @@ def _check_table(x: list[float], y: list[float], what: str, values: str, least: 
         raise ValueError(f"{len(x)} {what} but {len(y)} {values}; one of each per point")
     if len(x) < least:
         raise ValueError(f"{len(x)} point(s); needs at least {least}")
-    if any(b <= a for a, b in zip(x, x[1:], strict=False)):
+    if any(b <= a for a, b in pairwise(x)):
         raise ValueError(f"{what} must increase from point to point, without repeats")
 
 

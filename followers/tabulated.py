@@ -79,6 +79,10 @@ class Tabulated:
             np.moveaxis(np.where(real, ends, np.nan), -1, 0),
         )
 
+    def resolved_until(self) -> float:
+        """Always: beyond the last step the curve really is flat."""
+        return float("inf")
+
     def is_concave(self) -> FloatArray:
         """Concave where the trajectory starts at step 0 and no PCHIP slope rises between or at knots."""
         secant = np.diff(self.scores, axis=-1) / np.diff(self.steps, axis=-1)
@@ -137,7 +141,7 @@ def tabulate(trajectories: Sequence[tuple[Sequence[float], Sequence[float]]]) ->
     """
     from scipy.interpolate import PchipInterpolator
 
-    width = max(2, max(len(steps) for steps, _ in trajectories))
+    width = max(2, *(len(steps) for steps, _ in trajectories))
     table = np.zeros((3, len(trajectories), width))
     for i, (steps, scores) in enumerate(trajectories):
         x, y = np.asarray(steps, dtype=np.float64), isotonic(scores)

@@ -28,9 +28,7 @@ class Assumption:
     witness: str
 
 
-def check_assumptions(
-    game: LeaderboardGame, quality: FloatArray, names: tuple[str, ...]
-) -> tuple[Assumption, ...]:
+def check_assumptions(game: LeaderboardGame, quality: FloatArray, names: tuple[str, ...]) -> tuple[Assumption, ...]:
     """C1, C2, C3 and strict cost for a single game (B = 1); quality (n,).
 
     C2 and strict cost are exact. C1 and C3 are looked at on 257 efforts from zero to the largest affordable one, for
@@ -38,9 +36,7 @@ def check_assumptions(
     """
     horizon = _horizon(game)
     efforts = np.concatenate([[0.0], np.geomspace(1e-6 * horizon, horizon, _GRID - 1)])
-    score, tail = (
-        x[:, 0, :] for x in game.scores(np.broadcast_to(efforts[:, None, None], (_GRID, 1, game.n)))
-    )
+    score, tail = (x[:, 0, :] for x in game.scores(np.broadcast_to(efforts[:, None, None], (_GRID, 1, game.n))))
     better = [(int(i), int(j)) for i in range(game.n) for j in range(game.n) if quality[i] > quality[j]]
     looked = f"no failure on {_GRID} efforts from 0 to {horizon:.6g} steps"
     return (
@@ -83,9 +79,7 @@ def _rising_and_concave(game: LeaderboardGame, names: tuple[str, ...]) -> Assump
     start, end = starts[:, 0, :], ends[:, 0, :]
     inside = (end > 0) & (start < game.effort_cap[0])
     for k, i in zip(*np.nonzero(inside), strict=True):
-        return Assumption(
-            "C2", False, f"{names[i]}'s score is flat from effort {max(start[k, i], 0.0):.6g} on"
-        )
+        return Assumption("C2", False, f"{names[i]}'s score is flat from effort {max(start[k, i], 0.0):.6g} on")
     concave = np.broadcast_to(game.curve.is_concave(), game.head_start.shape)[0]
     for i in np.flatnonzero(concave == 0):
         return Assumption("C2", False, f"{names[i]}'s curve is S-shaped: its returns first grow")
@@ -116,8 +110,8 @@ def _catch_up_grows(
                 return Assumption(
                     "C3",
                     False,
-                    f"{names[j]} needs {need[before, j]:.6g} steps to catch up with {names[i]} after {efforts[before]:.6g} "
-                    f"more tuning steps, but only {need[k, j]:.6g} after {efforts[k]:.6g}",
+                    f"{names[j]} needs {need[before, j]:.6g} steps to catch up with {names[i]} after "
+                    f"{efforts[before]:.6g} more tuning steps, but only {need[k, j]:.6g} after {efforts[k]:.6g}",
                 )
     return Assumption("C3", True, looked)
 
@@ -127,7 +121,5 @@ def _strict_cost(game: LeaderboardGame, names: tuple[str, ...]) -> Assumption:
     for i in np.flatnonzero(free > 0):
         return Assumption("strict cost", False, f"{names[i]}'s effort is free up to {free[i]:.6g} steps")
     for i in np.flatnonzero(np.isfinite(plateau)):
-        return Assumption(
-            "strict cost", False, f"{names[i]} pays the same for any effort up to {plateau[i]:.6g} steps"
-        )
+        return Assumption("strict cost", False, f"{names[i]} pays the same for any effort up to {plateau[i]:.6g} steps")
     return Assumption("strict cost", True, "every cost rises strictly from zero effort on")

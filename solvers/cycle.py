@@ -76,18 +76,14 @@ def _race(game: LeaderboardGame, first_mover: int, tol: float, extra: int) -> Ra
 
     def payoff(i: int, k: int, state: tuple[int, ...]) -> float:
         levels = np.array([level[s, j] for j, s in enumerate(state)])
-        return float(prize_of_option(i, int(level[k, i]), False, levels, beats, prizes, split)) - float(
-            costs[k, i]
-        )
+        return float(prize_of_option(i, int(level[k, i]), False, levels, beats, prizes, split)) - float(costs[k, i])
 
     def best(i: int, state: tuple[int, ...]) -> tuple[int, float]:
         now = payoff(i, state[i], state)
-        options = [(payoff(i, k, state), -costs[k, i], k) for k in np.flatnonzero(usable[:, i])]
+        options = [(payoff(i, k, state), -costs[k, i], k) for k in np.flatnonzero(usable[:, i]).tolist()]
         value, _, k = max(options)
         return (
-            (int(k), value - now)
-            if value > now + max(tol, 1e-7 * float(prizes[0] - prizes[-1]))
-            else (state[i], 0.0)
+            (int(k), value - now) if value > now + max(tol, 1e-7 * float(prizes[0] - prizes[-1])) else (state[i], 0.0)
         )
 
     graph = nx.DiGraph()
@@ -95,9 +91,7 @@ def _race(game: LeaderboardGame, first_mover: int, tol: float, extra: int) -> Ra
     movers = [first_mover]
     for _ in range(_MOST_MOVES):
         choice = None
-        for (
-            i
-        ) in movers:  # those in the race answer first; the one who moved last goes to the end of the queue
+        for i in movers:  # those in the race answer first; the one who moved last goes to the end of the queue
             k, gain = best(i, state)
             if gain > 0:
                 choice = (i, k, gain)

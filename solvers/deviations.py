@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,10 @@ from followers.costs import PowerCost
 from followers.curves import GeneralizedLogit
 from followers.game import LeaderboardGame, TieRule, select
 
-__all__ = ["deviation_costs", "has_kernel", "margins_at_free_effort", "tie_groups"]
+__all__ = ["FreeProfileCheck", "check_free_effort", "deviation_costs", "has_kernel", "rounding_cost", "tie_groups"]
+
+_EFFORT_ULPS = 16 * float(np.finfo(np.float64).eps)
+"""Rounding of an effort read off an inverted curve, relative to its place on the curve."""
 
 _CHUNK_CELLS = 4_000_000  # cells of one (targets, games, developers) array: 32 MB
 _SLICE = 2048  # games per compiled call
@@ -41,6 +45,14 @@ def deviation_costs(game: LeaderboardGame, score: Any, tail: Any) -> tuple[Float
     )
 
 
+def rounding_cost(game: LeaderboardGame, effort: FloatArray) -> FloatArray:
+    """Prize units (..., B, n) by which rounding may shift the cost of an effort; zero where it is infinite."""
+    finite = np.where(np.isfinite(effort), effort, 0.0)
+    blur = _EFFORT_ULPS * (1.0 + game.head_start + finite)
+    below = np.maximum(finite - blur, 1e-300)  # stay behind an entry fee's jump
+    return np.asarray(np.where(np.isfinite(effort), game.cost.cost(finite + blur) - game.cost.cost(below), 0.0))
+
+
 def tie_groups(score: FloatArray, tail: FloatArray) -> tuple[IntArray, IntArray]:
     """First and last position of each entry's tied group; scores (B, n) sorted from the top."""
     n = score.shape[1]
@@ -56,37 +68,48 @@ def tie_groups(score: FloatArray, tail: FloatArray) -> tuple[IntArray, IntArray]
 def has_kernel(game: LeaderboardGame) -> bool:
     """Whether the compiled check applies: generalized-logit curves, power costs, a strict tie order."""
     return (
-        isinstance(game.curve, GeneralizedLogit)
-        and isinstance(game.cost, PowerCost)
-        and game.ties is TieRule.QUALITY
+        isinstance(game.curve, GeneralizedLogit) and isinstance(game.cost, PowerCost) and game.ties is TieRule.QUALITY
     )
 
 
-def margins_at_free_effort(game: LeaderboardGame, *, compiled: bool = True) -> tuple[FloatArray, IntArray]:
-    """Stability margin of every developer and its rank (0 is first) at the free-effort profile z.
+@dataclass(frozen=True, slots=True)
+class FreeProfileCheck:
+    """What deviating from the free-effort profile z brings.
 
-    Returns margins (B, n) in prize units, inf where no deviation gains a prize, and ranks (B, n). Under `split` ties
-    the rank is the first rank of the tied group. `compiled=False` forces the general numpy path.
+    margins : (B, n), stability margin per developer, prize units; inf where no deviation gains a prize.
+    ranks : (B, n), 0 is first; under `split` ties the first rank of the tied group.
+    lowest, highest : (B,), least margin of the game if rounding errs one way, and the other.
     """
+
+    margins: FloatArray
+    ranks: IntArray
+    lowest: FloatArray
+    highest: FloatArray
+
+
+def check_free_effort(game: LeaderboardGame, *, compiled: bool = True) -> FreeProfileCheck:
+    """Check every deviation from the free-effort profile z; `compiled=False` forces the general numpy path."""
     if compiled and has_kernel(game):
         return _compiled_margins(game)
-    margins, ranks = np.empty(game.head_start.shape), np.empty(game.head_start.shape, dtype=np.int64)
     step = max(1, _CHUNK_CELLS // (game.n * game.n))
-    for start in range(0, game.batch, step):
-        piece = slice(start, start + step)
-        margins[piece], ranks[piece] = _general_margins(select(game, piece) if step < game.batch else game)
-    return margins, ranks
+    if step >= game.batch:
+        return _general_margins(game)
+    pieces = [_general_margins(select(game, slice(k, k + step))) for k in range(0, game.batch, step)]
+    return FreeProfileCheck(
+        *(np.concatenate([getattr(p, name) for p in pieces]) for name in ("margins", "ranks", "lowest", "highest"))
+    )
 
 
 def _slices(batch: int) -> Iterator[slice]:
     return (slice(start, min(start + _SLICE, batch)) for start in range(0, batch, _SLICE))
 
 
-def _compiled_margins(game: LeaderboardGame) -> tuple[FloatArray, IntArray]:
+def _compiled_margins(game: LeaderboardGame) -> FreeProfileCheck:
     from solvers.kernels import free_profile_margins
 
     shape = game.head_start.shape
     margins, ranks = np.empty(shape), np.empty(shape, dtype=np.int64)
+    bounds = np.empty((2, game.batch))
     curve, cost = game.curve, game.cost
     assert isinstance(curve, GeneralizedLogit) and isinstance(cost, PowerCost)
     laws = (
@@ -99,7 +122,10 @@ def _compiled_margins(game: LeaderboardGame) -> tuple[FloatArray, IntArray]:
         # stacked slice by slice: the working set stays in cache and memory does not grow with the batch
         stacked = [np.stack([p[piece] for p in law]) for law in laws]
         tie_order, prizes = (np.ascontiguousarray(x[piece]) for x in (game.tie_order, game.prizes))
-        free_profile_margins(*stacked, prizes, tie_order, margins[piece], ranks[piece])
+        curves, costs, places = stacked
+        free_profile_margins(
+            curves, costs, places, prizes, tie_order, margins[piece], ranks[piece], bounds[:, piece], _EFFORT_ULPS
+        )
 
     pieces = list(_slices(game.batch))
     if len(pieces) == 1:
@@ -107,32 +133,33 @@ def _compiled_margins(game: LeaderboardGame) -> tuple[FloatArray, IntArray]:
     else:
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             list(pool.map(run, pieces))
-    return margins, ranks
+    return FreeProfileCheck(margins, ranks, bounds[0], bounds[1])
 
 
-def _general_margins(game: LeaderboardGame) -> tuple[FloatArray, IntArray]:
+def _general_margins(game: LeaderboardGame) -> FreeProfileCheck:
     """The same for any curves, costs and tie rule, by arrays over (target, game, developer)."""
     score, tail = game.scores(game.free_effort())
     order = np.lexsort((game.tie_order, -tail, -score), axis=-1)
     ranks = np.argsort(order, axis=-1)
     sorted_score, sorted_tail = (np.take_along_axis(x, order, -1) for x in (score, tail))
-    reach, exceed = deviation_costs(game, sorted_score.T[:, :, None], sorted_tail.T[:, :, None])
+    level, level_tail = sorted_score.T[:, :, None], sorted_tail.T[:, :, None]
+    reach, exceed = deviation_costs(game, level, level_tail)
+    lost = np.maximum(
+        rounding_cost(game, game.reach(level, level_tail)), rounding_cost(game, game.exceed(level, level_tail))
+    )
     target = np.arange(game.n)[:, None, None]
     prizes = game.prizes
     if game.ties is TieRule.QUALITY:
         target_order = np.take_along_axis(game.tie_order, order, -1).T[:, :, None]
         price = np.where(game.tie_order < target_order, reach, exceed)
         gain = prizes.T[:, :, None] - np.take_along_axis(prizes, ranks, -1)
-        margin = np.where((target < ranks) & (gain > 0), price - gain, np.inf)
-        return np.asarray(margin.min(axis=0)), ranks
+        return _least(np.where((target < ranks) & (gain > 0), price - gain, np.inf), lost, ranks)
     first, last = tie_groups(sorted_score, sorted_tail)
     total = np.concatenate([np.zeros((game.batch, 1)), np.cumsum(prizes, axis=1)], axis=1)
 
     def share(start: IntArray, stop: IntArray) -> FloatArray:
         top, bottom = (np.take_along_axis(prizes, np.minimum(k, game.n - 1), -1) for k in (start, stop))
-        mean = (np.take_along_axis(total, stop + 1, -1) - np.take_along_axis(total, start, -1)) / (
-            stop - start + 1
-        )
+        mean = (np.take_along_axis(total, stop + 1, -1) - np.take_along_axis(total, start, -1)) / (stop - start + 1)
         return np.where(top == bottom, top, mean)  # equal prizes share exactly
 
     own_first = np.take_along_axis(first, ranks, -1)
@@ -145,4 +172,10 @@ def _general_margins(game: LeaderboardGame) -> tuple[FloatArray, IntArray]:
         np.where(higher & (joins > least_gain), reach - joins, np.inf),
         np.where(passes > least_gain, exceed - passes, np.inf),
     )
-    return np.asarray(margin.min(axis=0)), own_first
+    return _least(margin, lost, own_first)
+
+
+def _least(margin: FloatArray, lost: FloatArray, ranks: IntArray) -> FreeProfileCheck:
+    """Reduce margins over targets (n, B, n), and their bounds over targets and developers."""
+    lowest, highest = ((margin + sign * lost).min(axis=(0, 2)) for sign in (-1.0, 1.0))
+    return FreeProfileCheck(np.asarray(margin.min(axis=0)), ranks, np.asarray(lowest), np.asarray(highest))

@@ -38,6 +38,8 @@ def free_profile_margins(
     tie_order: Any,  # (B, n)
     margins: Any,  # (B, n) out
     ranks: Any,  # (B, n) out
+    bounds: Any,  # (2, B) out
+    ulps: float,
 ) -> None:
     """Stability margin of every developer at the free-effort profile z, under a strict tie order.
 
@@ -46,11 +48,15 @@ def free_profile_margins(
     score's share of i's rise: one log and one exp per pair (and a power, unless the exponent is 1). Targets come in
     order of rising cost, and i stops at the first whose cost alone keeps any further target above its margin:
     exact, because cost only rises and no gain exceeds R_1 - R_rank(i).
+
+    bounds : least margin of the game less, and plus, what rounding an effort by `ulps` relative to its place on the
+    curve may do to its cost (first order).
     """
     batch, n = prizes.shape
     hi, lo = np.empty(n), np.empty(n)
     order = np.empty(n, dtype=np.int64)
     for b in range(batch):
+        least, highest = np.inf, np.inf
         for i in range(n):
             scale, free, fee, cap = cost[0, b, i], cost[2, b, i], cost[3, b, i], place[1, b, i]
             z = 0.0 if fee > 0 else (min(free, cap) if scale > 0 else cap)
@@ -61,8 +67,7 @@ def free_profile_margins(
             while k > 0:
                 j = order[k - 1]
                 higher = hi[i] > hi[j] or (
-                    hi[i] == hi[j]
-                    and (lo[i] > lo[j] or (lo[i] == lo[j] and tie_order[b, i] < tie_order[b, j]))
+                    hi[i] == hi[j] and (lo[i] > lo[j] or (lo[i] == lo[j] and tie_order[b, i] < tie_order[b, j]))
                 )
                 if not higher:
                     break
@@ -90,8 +95,7 @@ def free_profile_margins(
                     j = order[t]
                     wins = tie_order[b, i] < tie_order[b, j]
                     if finite_cap and (
-                        hi[j] > cap_hi
-                        or (hi[j] == cap_hi and (lo[j] > cap_lo or (lo[j] == cap_lo and not wins)))
+                        hi[j] > cap_hi or (hi[j] == cap_hi and (lo[j] > cap_lo or (lo[j] == cap_lo and not wins)))
                     ):
                         break  # out of reach, and so is everyone further up
                     gap = (upper - hi[j]) - lo[j]
@@ -107,18 +111,23 @@ def free_profile_margins(
                     effort = min(max(effort, 0.0), cap)
                     price = fee  # i stands below j, so it pays for any move: the limit just above zero effort
                     paid = effort - free
+                    lost = 0.0
                     if scale > 0 and paid > 0:
-                        price += scale * (paid if exponent == 1.0 else paid**exponent)
+                        variable = scale * (paid if exponent == 1.0 else paid**exponent)
+                        price += variable
+                        lost = ulps * (1.0 + start + effort) * exponent * variable / paid
                     best = min(best, price - gain)
-                    if price - most >= best:
+                    least = min(least, price - gain - lost)
+                    highest = min(highest, price - gain + lost)
+                    if price - lost - most >= best:
                         break
             margins[b, i] = best
+        bounds[0, b] = least
+        bounds[1, b] = highest
 
 
 @_jit
-def prize_of_option(
-    i: int, level: int, exceed: bool, levels: Any, beats: Any, prizes: Any, split: bool
-) -> float:
+def prize_of_option(i: int, level: int, exceed: bool, levels: Any, beats: Any, prizes: Any, split: bool) -> Any:
     """Prize of developer i at `level` (or just above it) against rivals at `levels` (indices; -1 is below all)."""
     over = 0
     tied = 0
@@ -166,11 +175,11 @@ def first_refuted(
         own = prize_of_option(i, levels[i], False, levels, beats, prizes, split) - paid[i] + tol
         for m in range(reach.shape[0]):
             # whatever the rivals do, no option pays more than the first prize less its cost
-            if reach[m, i] < np.inf and prizes[0] - reach[m, i] > own:
-                if prize_of_option(i, m, False, highest, beats, prizes, split) - reach[m, i] > own:
-                    return i
-            if exceed[m, i] < np.inf and prizes[0] - exceed[m, i] > own:
-                if prize_of_option(i, m, True, highest, beats, prizes, split) - exceed[m, i] > own:
+            for above in (False, True):
+                price = exceed[m, i] if above else reach[m, i]
+                if price == np.inf or prizes[0] - price <= own:
+                    continue
+                if prize_of_option(i, m, above, highest, beats, prizes, split) - price > own:
                     return i
     return -1
 

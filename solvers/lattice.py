@@ -15,7 +15,7 @@ import numpy as np
 from followers.arrays import BoolArray, FloatArray, IntArray, above
 from followers.game import LeaderboardGame, TieRule
 from solvers.certificate import Candidate, Deviation, Refutations
-from solvers.deviations import deviation_costs
+from solvers.deviations import deviation_costs, rounding_cost
 from solvers.kernels import first_refuted, profile_margin
 
 __all__ = ["Lattice", "SearchOutcome", "build_lattice", "may_hold_effort", "profile_deviations", "search"]
@@ -40,7 +40,8 @@ class Lattice:
     """Candidate efforts of one game, with the cost of reaching and exceeding every score that matters.
 
     score, tail : (m,) distinct levels, ascending. reach, exceed : (m, n) costs, inf where impossible.
-    effort, level, paid : per developer, arrays over its candidates. beats : (n, n), who wins a tie.
+    effort, level, paid : per developer, arrays over its candidates. beats : (n, n), who wins a tie. lost : prize units
+    by which rounding may shift any cost that matters.
     """
 
     score: FloatArray
@@ -53,6 +54,7 @@ class Lattice:
     beats: BoolArray
     prizes: FloatArray
     split: bool
+    lost: float
 
     def candidate(self, developer: int, k: int) -> Candidate:
         """Candidate k of a developer, as data."""
@@ -112,12 +114,17 @@ def build_lattice(game: LeaderboardGame, *, corners: bool = False) -> Lattice:
         beats=order[:, None] < order[None, :],
         prizes=game.prizes[0],
         split=game.ties is TieRule.SPLIT,
+        lost=_lost(game, score[:, None, None], tail[:, None, None], np.maximum(reach, exceed)),
     )
 
 
-def _at_stuck_rivals(
-    game: LeaderboardGame, anchors: list[FloatArray]
-) -> list[tuple[int, float, float, float]]:
+def _lost(game: LeaderboardGame, score: FloatArray, tail: FloatArray, cost: FloatArray) -> float:
+    """Most that rounding shifts the cost of a deviation that could pay at all."""
+    shift = np.maximum(rounding_cost(game, game.reach(score, tail)), rounding_cost(game, game.exceed(score, tail)))
+    return float(np.max(np.where(cost <= 2.0 * game.prize_span[:, None], shift, 0.0)))
+
+
+def _at_stuck_rivals(game: LeaderboardGame, anchors: list[FloatArray]) -> list[tuple[int, float, float, float]]:
     """(developer, effort, score, tail) that ties a stuck entrant whom the developer beats in the tie order."""
     found = []
     order = game.tie_order[0]
@@ -213,9 +220,7 @@ def search(lattice: Lattice, *, tol: float, node_budget: int, find_all: bool = F
             stack.append((depth + 1, 0))
     refutations = None
     if exhausted and not profiles:
-        candidates = tuple(
-            tuple(lattice.candidate(i, k) for k in range(len(lattice.level[i]))) for i in range(n)
-        )
+        candidates = tuple(tuple(lattice.candidate(i, k) for k in range(len(lattice.level[i]))) for i in range(n))
         refutations = Refutations(order=tuple(order), candidates=candidates, tree=tuple(tree))
     return SearchOutcome(tuple(profiles), nodes, exhausted, refutations)
 
@@ -230,15 +235,12 @@ def profile_deviations(
     """
     n = game.n
     free = tuple(x[0] for x in game.scores(game.free_effort()))
-    levels = sorted(
-        {*zip(score.tolist(), tail.tolist(), strict=True), *zip(*(x.tolist() for x in free), strict=True)}
-    )
+    levels = sorted({*zip(score.tolist(), tail.tolist(), strict=True), *zip(*(x.tolist() for x in free), strict=True)})
     index = {level: k for k, level in enumerate(levels)}
     own = np.array([index[pair] for pair in zip(score.tolist(), tail.tolist(), strict=True)])
     at, at_tail = np.array([s for s, _ in levels]), np.array([t for _, t in levels])
     reach, exceed = (
-        np.ascontiguousarray(x[:, 0, :])
-        for x in deviation_costs(game, at[:, None, None], at_tail[:, None, None])
+        np.ascontiguousarray(x[:, 0, :]) for x in deviation_costs(game, at[:, None, None], at_tail[:, None, None])
     )
     order = game.tie_order[0]
     beats = order[:, None] < order[None, :]

@@ -10,7 +10,7 @@ from followers.arrays import BoolArray, FloatArray, IntArray
 from followers.game import LeaderboardGame, select
 from solvers.certificate import Certificate, Move, Refutations, Status
 from solvers.cycle import overtaking_cycle
-from solvers.deviations import margins_at_free_effort
+from solvers.deviations import check_free_effort
 from solvers.lattice import Lattice, build_lattice, may_hold_effort, profile_deviations, search
 
 __all__ = ["Profile", "PureEquilibrium", "solve_pure"]
@@ -18,18 +18,13 @@ __all__ = ["Profile", "PureEquilibrium", "solve_pure"]
 TOLERANCE = 1e-9
 """A deviation that gains less than this share of R_1 - R_n is none: it is what inverting a curve may round."""
 
-_EFFORT_ULPS = 16 * float(np.finfo(np.float64).eps)
-"""Relative rounding of an effort read off an inverted curve."""
-
 _CODES = (Status.EXISTS, Status.ABSENT, Status.UNKNOWN)
 _NO_CYCLE = (
     "no race was found that returns to its start (a best response need not be attained: one can always pass a rival "
     "with a little less); the proof does not need one"
 )
 _THEOREM_T1 = "T1: nobody is stuck, so a pure equilibrium exists iff the free-effort profile is one"
-_THEOREM_T2 = (
-    "T2: a pure equilibrium, if any, lies on the lattice of candidate efforts; every branch is refuted"
-)
+_THEOREM_T2 = "T2: a pure equilibrium, if any, lies on the lattice of candidate efforts; every branch is refuted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +190,8 @@ def solve_pure(
     Chen, Zhang, Hardt (2026), arXiv 2603.08371, Theorem 4.6; DESIGN.md section 2, T1 and T2; Che & Gale (1998),
     American Economic Review 88(3), for caps with split ties.
     """
-    margins, ranks = margins_at_free_effort(game, compiled=compiled)
+    checked = check_free_effort(game, compiled=compiled)
+    margins, ranks = checked.margins, checked.ranks
     tolerance = TOLERANCE * game.prize_span
     margin = margins.min(axis=1)
     at_free = margin >= -tolerance
@@ -207,27 +203,36 @@ def solve_pure(
     profiles: dict[int, tuple[Profile, ...]] = {}
     refutations: dict[int, Refutations] = {}
     notes: dict[int, tuple[str, ...]] = {}
-    for b in _worth_a_closer_look(margin, game):
-        lost = _resolution(select(game, [b]))
-        if abs(margin[b]) <= lost and lost > tolerance[b]:
-            codes[b], unique[b] = 2, -1
-            notes[int(b)] = (
-                f"margin {margin[b]:.3g} is within {lost:.3g}, what double precision loses at these head starts",
-            )
+    unsure = ~((checked.lowest >= -tolerance) | (checked.highest < -tolerance))
+    for b in np.flatnonzero(unsure):
+        codes[b], unique[b] = 2, -1
+        notes[int(b)] = (
+            f"the margin lies between {checked.lowest[b]:.3g} and {checked.highest[b]:.3g}: double precision "
+            "loses the rest at these head starts",
+        )
+    for b in _unresolved(game):
+        codes[b], unique[b] = 2, -1
+        notes[int(b)] = ("a score lies so near its ceiling that double precision cannot tell it from the ceiling",)
     to_search = (codes != 2) & (np.ones(game.batch, dtype=np.bool_) if find_all else holding & ~at_free)
     for b in (int(b) for b in np.flatnonzero(to_search)):
         single = select(game, [b])
         corners = find_all and not still[b]
         lattice = build_lattice(single, corners=corners)
+        if lattice.lost > tolerance[b]:
+            codes[b], unique[b] = 2, -1
+            notes[b] = (
+                f"costs are known to {lattice.lost:.3g} only: double precision loses the rest at these head starts",
+            )
+            continue
         outcome = search(lattice, tol=float(tolerance[b]), node_budget=node_budget, find_all=find_all)
         found = tuple(_profile(lattice, choice) for choice in outcome.profiles)
         if holding[b] or corners:
             nodes[b] = outcome.nodes
         if found:
             codes[b], profiles[b] = 0, found
-            margin[b] = profile_deviations(
-                single, found[0].efforts, found[0].score, found[0].tail, found[0].paid
-            )[0].min()
+            margin[b] = profile_deviations(single, found[0].efforts, found[0].score, found[0].tail, found[0].paid)[
+                0
+            ].min()
         elif outcome.refutations is not None and holding[b]:
             codes[b], refutations[b] = 1, outcome.refutations
         elif not outcome.exhausted and not at_free[b]:
@@ -239,9 +244,7 @@ def solve_pure(
                 notes[b] = (f"the list may be incomplete: the budget of {node_budget} lattice nodes ran out",)
     if game.batch == 1 and not find_all and codes[0] == 0 and unique[0] == -1:
         unique[0] = _more_than_one(game, profiles.get(0, (free_profile(game),))[0], float(tolerance[0]))
-    return PureEquilibrium(
-        game, codes, profiles, margin, margins, ranks, unique, nodes, tolerance, refutations, notes
-    )
+    return PureEquilibrium(game, codes, profiles, margin, margins, ranks, unique, nodes, tolerance, refutations, notes)
 
 
 def _profile(lattice: Lattice, choice: tuple[int, ...]) -> Profile:
@@ -254,34 +257,14 @@ def _profile(lattice: Lattice, choice: tuple[int, ...]) -> Profile:
     )
 
 
-def _worth_a_closer_look(margin: FloatArray, game: LeaderboardGame) -> IntArray:
-    """Games whose margin may be smaller than what rounding shifts a cost by; a bound, (B',) positions."""
-    small = np.flatnonzero(np.abs(margin) <= 1e-3 * game.prize_span)
-    if not len(small):
-        return small
-    some = select(game, small)
-    most = np.minimum(some.cost.affordable(1.01 * some.prize_span[:, None]), some.effort_cap)
-    blur = _EFFORT_ULPS * (1.0 + some.head_start + most)
-    # a power cost is steepest at one of the two ends of the affordable range
-    steepest = [some.cost.cost(at + blur) - some.cost.cost(at) for at in (some.free_effort(), most)]
-    bound = np.max(np.fmax(*steepest), axis=1) + some.cost.entry_jump().max()
-    return small[2.0 * bound >= np.abs(margin[small])]
-
-
-def _resolution(game: LeaderboardGame) -> float:
-    """Prize units that rounding may shift the binding deviation's cost by: a few ulps of its place on the curve."""
-    profile = free_profile(game)
-    margins, deviations = profile_deviations(game, profile.efforts, profile.score, profile.tail, profile.paid)
-    i = int(np.argmin(margins))
-    deviation = deviations[i]
-    if deviation is None:
-        return 0.0
-    blur = _EFFORT_ULPS * (1.0 + game.head_start[0, i] + deviation.effort)
-    around = np.full((2, 1, game.n), deviation.effort)
-    around[0] += blur
-    around[1] = np.maximum(around[1] - blur, 1e-300)  # stay behind an entry fee's jump
-    cost = game.cost.cost(around)
-    return float(np.ravel(cost[0, ..., i])[0] - np.ravel(cost[1, ..., i])[0])
+def _unresolved(game: LeaderboardGame) -> IntArray:
+    """Games in which a score that still rises has been rounded to its ceiling: ties there may be false, (B',)."""
+    ends = np.fmax(game.free_effort(), game.plateau_effort())
+    if float(np.max(game.head_start + ends)) <= game.curve.resolved_until():
+        return np.empty(0, dtype=np.int64)
+    score, tail = game.scores(ends)
+    lost = np.isinf(game.curve.effort_to_reach(score, tail)) & ~game.flat_beyond(ends)
+    return np.flatnonzero(lost.any(axis=1) & (game.prize_span > 0))
 
 
 def _uniqueness(found: int, exhausted: bool, still: bool, game: LeaderboardGame) -> int:

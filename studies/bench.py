@@ -19,7 +19,7 @@ from rich.console import Console
 from designer.protocol import Protocol
 from followers.game import LeaderboardGame, select
 from followers.prior import synthetic
-from solvers.deviations import margins_at_free_effort
+from solvers.deviations import check_free_effort
 from solvers.pure import solve_pure
 from studies.tables import number, table
 
@@ -75,9 +75,9 @@ def bench_pure() -> list[dict[str, Any]]:
             floor = 4 * _median_seconds(lambda pool=pool, values=values: list(pool.map(_floor, values)))  # type: ignore[misc]
         unpruned = _unprunable_games(n, batch)
         ours = _median_seconds(lambda game=game: solve_pure(game))  # type: ignore[misc]
-        every_pair = _median_seconds(lambda game=unpruned: margins_at_free_effort(game))  # type: ignore[misc]
+        every_pair = _median_seconds(lambda game=unpruned: check_free_effort(game))  # type: ignore[misc]
         few = select(game, slice(0, batch // 100))
-        general = _median_seconds(lambda few=few: margins_at_free_effort(few, compiled=False), 3) * 100  # type: ignore[misc]
+        general = _median_seconds(lambda few=few: check_free_effort(few, compiled=False), 3) * 100  # type: ignore[misc]
         rows.append(
             {
                 "n": n,
@@ -127,7 +127,7 @@ def print_bench(console: Console, rows: list[dict[str, Any]]) -> None:
         )
     console.print(t)
     console.print(
-        "games/s: whole solve, margins exact, pruned where exact. every pair: all n(n-1)/2 deviations priced. floor: one "
-        f"log and one exp per pair, same cores. general: the numpy path on 1% of the same games. {rows[0]['cores']} cores, "
-        f"{rows[0]['versions']}."
+        "games/s: whole solve, margins exact, pruned where exact. every pair: all n(n-1)/2 deviations "
+        "priced. floor: one log and one exp per pair, same cores. general: the numpy path on 1% of the same games. "
+        f"{rows[0]['cores']} cores, {rows[0]['versions']}."
     )

@@ -61,9 +61,7 @@ def _console(*, stderr: bool = False) -> Console:
 def solve(
     games: Annotated[list[Path], typer.Argument(help="Game files, TOML or JSON.", show_default=False)],
     as_json: JsonFlag = False,
-    find_all: Annotated[
-        bool, typer.Option("--all", help="List every pure equilibrium on the lattice.")
-    ] = False,
+    find_all: Annotated[bool, typer.Option("--all", help="List every pure equilibrium on the lattice.")] = False,
     method: Annotated[Method, typer.Option(help="Kind of equilibrium.")] = Method.AUTO,
     protocol: Annotated[
         Path | None, typer.Option(help="Protocol file that replaces the games' [contest] and [protocol].")
@@ -130,12 +128,8 @@ def propose(
         typer.Argument(help="Study or population file; without one, the embedded GSM8K population."),
     ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Protocols to try.  [default: 200]")] = None,
-    draws: Annotated[
-        int | None, typer.Option(min=2, help="Populations to score each on.  [default: 128]")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of every draw and of the search.  [default: 0]")
-    ] = None,
+    draws: Annotated[int | None, typer.Option(min=2, help="Populations to score each on.  [default: 128]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every draw and of the search.  [default: 0]")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the recommended protocol to this TOML file.")
     ] = None,
@@ -176,13 +170,9 @@ def propose(
 
 @app.command()
 def calibrate(
-    trajectories: Annotated[
-        Path, typer.Argument(help="CSV with columns model, step, score and stderr or n_items.")
-    ],
+    trajectories: Annotated[Path, typer.Argument(help="CSV with columns model, step, score and stderr or n_items.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Population file to write (TOML).")],
-    benchmark: Annotated[
-        str | None, typer.Option(help="Which benchmark, where the file holds several.")
-    ] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Which benchmark, where the file holds several.")] = None,
     quality: Annotated[QualityChoice, typer.Option(help="What counts as true quality.")] = QualityChoice.LAST,
     half_prize_steps: Annotated[
         float, typer.Option(help="Steps that cost half a prize unit (linear cost).")
@@ -201,9 +191,7 @@ def calibrate(
     if not (math.isfinite(half_prize_steps) and half_prize_steps > 0):
         raise InputError(f"--half-prize-steps = {half_prize_steps:g}; must be a positive number of steps")
     measured = read_trajectories(trajectories, benchmark=benchmark)
-    fitted = fit_all(
-        measured, quality=quality.value, cost_scale=0.5 / half_prize_steps, clean_only=clean_only
-    )
+    fitted = fit_all(measured, quality=quality.value, cost_scale=0.5 / half_prize_steps, clean_only=clean_only)
     developers = fitted.developers()
     if len(developers) < 2:
         raise InputError(f"{trajectories}: {len(developers)} usable model(s); a leaderboard needs at least 2")
@@ -216,9 +204,7 @@ def calibrate(
 
 @app.command()
 def bench(
-    what: Annotated[
-        str, typer.Argument(help="pure: the T1 check of generalized-logit populations.")
-    ] = "pure",
+    what: Annotated[str, typer.Argument(help="pure: the T1 check of generalized-logit populations.")] = "pure",
     as_json: JsonFlag = False,
 ) -> None:
     """Measure speed: ours, the floor and a peer on the same games, in one run."""

@@ -71,9 +71,7 @@ _by_shape = Discriminator(lambda value: "list" if isinstance(value, list) else "
 PrizeField = Annotated[
     Annotated[list[float], Tag("list")] | Annotated[PrizeRule, Tag("rule")], _by_shape, _build(_prizes)
 ]
-BandField = Annotated[
-    Annotated[list[int], Tag("list")] | Annotated[BandRule, Tag("rule")], _by_shape, _build(_bands)
-]
+BandField = Annotated[Annotated[list[int], Tag("list")] | Annotated[BandRule, Tag("rule")], _by_shape, _build(_bands)]
 TieField = Annotated[Literal["quality", "split"], _build(TieRule)]
 Steps = Annotated[float, not_negative]
 
@@ -112,9 +110,7 @@ class ProtocolSpec(Spec):
     def _no_audit(self) -> ProtocolSpec:
         probability = (self.audit or {}).get("probability", [])
         if any(p != 0 for p in (probability if isinstance(probability, list) else [probability])):
-            raise ValueError(
-                "audit.probability is not zero; audits are not solved by this version of truerank"
-            )
+            raise ValueError("audit.probability is not zero; audits are not solved by this version of truerank")
         return self
 
 
@@ -222,9 +218,7 @@ def _load(path: Path) -> Any:
     try:
         return json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(
-            f"{path}: not valid {'JSON' if path.suffix.lower() == '.json' else 'TOML'}: {error}"
-        ) from None
+        raise InputError(f"{path}: not valid {'JSON' if path.suffix.lower() == '.json' else 'TOML'}: {error}") from None
 
 
 def _parse(path: Path, model: type[F]) -> F:
@@ -241,7 +235,7 @@ def _protocol(path: Path, contest: ContestSpec | LooseContestSpec, rules: Protoc
     try:
         return Protocol(
             prizes=contest.prizes,  # type: ignore[arg-type]
-            ties=contest.ties,
+            ties=TieRule(contest.ties),
             tune_steps=rules.tune_steps,
             tiers=rules.tiers,  # type: ignore[arg-type]
         )
@@ -301,9 +295,7 @@ def read_study(path: Path) -> Study:
             if isinstance(option, Prizes | Bands):
                 option_at = Protocol(prizes=option) if isinstance(option, Prizes) else Protocol(tiers=option)
                 fit(option_at, population, path)
-    return Study(
-        population, space, goal, RosterPrior(**spec.prior.model_dump()), spec.trials, spec.draws, spec.seed
-    )
+    return Study(population, space, goal, RosterPrior(**spec.prior.model_dump()), spec.trials, spec.draws, spec.seed)
 
 
 def _space(spec: SpaceSpec | None, base: Protocol) -> Space | None:

@@ -119,9 +119,7 @@ def _row(name: str, protocol: Protocol, stated: Population, drawn: Population) -
     outcomes = play(protocol, stated)
     solved = outcomes.equilibrium
     tempted = np.flatnonzero(solved.developer_margin[0] < -solved.tolerance[0])
-    return Row(
-        name, protocol, outcomes, scorecard(play(protocol, drawn)), tuple(stated.names[i] for i in tempted)
-    )
+    return Row(name, protocol, outcomes, scorecard(play(protocol, drawn)), tuple(stated.names[i] for i in tempted))
 
 
 def _why(rows: tuple[Row, ...], result: SearchResult) -> str:
@@ -133,10 +131,10 @@ def _why(rows: tuple[Row, ...], result: SearchResult) -> str:
         return f"No protocol tried meets the goal ({result.goal.sentence()}); the nearest misses {missed}."
     verb = "the cheapest" if result.goal.minimise else "the best"
     return (
-        f"Under {direct.protocol.sentence()} {len(direct.tempted)} of {n} developers would spend effort to climb; under "
-        f"{chosen.protocol.sentence()} {len(chosen.tempted) or 'none'} would, the equilibrium ranking agrees with the true "
-        f"one at tau-b {card.mean('kendall_tau'):.3f}, {card.mean('pure_share'):.0%} of drawn populations have a pure "
-        f"equilibrium, and it is {verb} protocol tried that does so."
+        f"Under {direct.protocol.sentence()} {len(direct.tempted)} of {n} developers would spend effort to climb; "
+        f"under {chosen.protocol.sentence()} {len(chosen.tempted) or 'none'} would, the equilibrium ranking agrees "
+        f"with the true one at tau-b {card.mean('kendall_tau'):.3f}, {card.mean('pure_share'):.0%} of drawn populations "
+        f"have a pure equilibrium, and it is {verb} protocol tried that does so."
     )
 
 
@@ -173,8 +171,7 @@ def proposal_document(proposal: Proposal) -> dict[str, Any]:
         "baselines": {name: doc for name, doc in shown.items() if name != chosen},
         "scorecards": {row.name: card_document(row.card) for row in proposal.rows},
         "pareto_front": [
-            {"sentence": e.protocol.sentence(), "scorecard": card_document(e.scorecard)}
-            for e in proposal.front
+            {"sentence": e.protocol.sentence(), "scorecard": card_document(e.scorecard)} for e in proposal.front
         ],
         "goal": proposal.result.goal.sentence(),
         "why": proposal.sentence,

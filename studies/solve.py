@@ -93,9 +93,7 @@ def document(solved: SolvedGame) -> dict[str, Any]:
         "solution": "pure" if exists else "none",
         "unique": {1: True, 0: False, -1: None}[int(result.unique[0])] if exists else None,
         "developers": list(solved.population.names),
-        "equilibria": [equilibrium_document(solved.game, p) for p in result.all_profiles(0)]
-        if exists
-        else [],
+        "equilibria": [equilibrium_document(solved.game, p) for p in result.all_profiles(0)] if exists else [],
         "mixed": None,
         "stability_margin": to_json(margin),
         "kendall_tau": to_json(solved.tau) if exists else None,

@@ -80,24 +80,21 @@ def print_solved(console: Console, name: str, solved: SolvedGame) -> None:
     if solved.status is Status.EXISTS:
         for k, profile in enumerate(result.all_profiles(0)):
             doc = equilibrium_document(solved.game, profile)
-            t = table(
-                f"equilibrium {k + 1}", "developer", "quality", "effort", "score", "rank", "prize", "utility"
-            )
+            t = table(f"equilibrium {k + 1}", "developer", "quality", "effort", "score", "rank", "prize", "utility")
             for i in np.argsort(doc["ranks"], kind="stable"):
                 cells = (solved.population.quality[0, i], doc["efforts"][i], doc["scores"][i])
                 paid = (doc["prizes"][i], doc["utilities"][i])
                 t.add_row(names[i], *map(number, cells), str(doc["ranks"][i]), *map(number, paid))
             console.print(t)
         unique = {1: "unique", 0: "not unique", -1: "uniqueness not known"}[int(result.unique[0])]
-        console.print(
-            f"{unique}; stability margin {number(certificate.margin)}; tau-b with truth {number(solved.tau)}"
-        )
+        console.print(f"{unique}; stability margin {number(certificate.margin)}; tau-b with truth {number(solved.tau)}")
     if certificate.deviations:
         d = max(certificate.deviations, key=lambda d: d.gain)
         verb = "gains" if d.gain > 0 else "would lose"
         how = "" if d.attained else "just above "
         console.print(
-            f"most tempted: {names[d.developer]} {verb} {number(abs(d.gain))} by {how}{number(d.effort)} steps to rank {d.rank}"
+            f"most tempted: {names[d.developer]} {verb} {number(abs(d.gain))} by {how}{number(d.effort)} steps, "
+            f"to rank {d.rank}"
         )
     if certificate.cycle:
         console.print(f"a race that never ends ({len(certificate.cycle)} moves):")
@@ -143,12 +140,8 @@ def print_proposal(console: Console, proposal: Proposal) -> None:
     t = table(f"{n} developers as measured", "", *(row.name for row in proposal.rows))
     t.add_row("protocol", *(row.protocol.sentence() for row in proposal.rows))
     t.add_row("pure equilibrium", *(row.stated.equilibrium.status(0).value for row in proposal.rows))
-    t.add_row(
-        "tau-b in equilibrium", *(number(float(r.stated.values["kendall_tau"][0])) for r in proposal.rows)
-    )
-    t.add_row(
-        "tau-b at face value", *(number(float(r.stated.values["face_value_tau"][0])) for r in proposal.rows)
-    )
+    t.add_row("tau-b in equilibrium", *(number(float(r.stated.values["kendall_tau"][0])) for r in proposal.rows))
+    t.add_row("tau-b at face value", *(number(float(r.stated.values["face_value_tau"][0])) for r in proposal.rows))
     t.add_row("would deviate", *(_who(row.tempted, n) for row in proposal.rows))
     t.add_row("stability margin", *(number(float(r.stated.values["margin"][0])) for r in proposal.rows))
     console.print(t)
@@ -162,18 +155,14 @@ def print_proposal(console: Console, proposal: Proposal) -> None:
         "wasted_effort",
         "designer_cost",
     )
-    d = table(
-        f"{proposal.draws} draws around them, mean ± standard error", "", *(row.name for row in proposal.rows)
-    )
+    d = table(f"{proposal.draws} draws around them, mean ± standard error", "", *(row.name for row in proposal.rows))
     for metric in shown:
         d.add_row(metric, *(figure(row.card.figures[metric]) for row in proposal.rows))
     console.print(d)
     console.print(f"goal: {proposal.result.goal.sentence()}")
     console.print(proposal.sentence)
     if len(proposal.front) > 1:
-        f = table(
-            "Pareto front: ranking quality against designer's cost", "protocol", "tau-b", "pure_share", "cost"
-        )
+        f = table("Pareto front: ranking quality against designer's cost", "protocol", "tau-b", "pure_share", "cost")
         picked = np.unique(np.linspace(0, len(proposal.front) - 1, 8).round().astype(int))
         for e in (proposal.front[k] for k in picked):
             metrics = ("kendall_tau", "pure_share", "designer_cost")
@@ -194,9 +183,7 @@ def _who(tempted: Sequence[str], n: int) -> str:
 
 def print_demo(console: Console, defects: Sequence[Defect]) -> None:
     """Each planted defect, what a weaker check says, what we say, and which check caught it."""
-    t = table(
-        "planted defects", "defect", "a weaker check says", "truerank says", "caught by", "", words=True
-    )
+    t = table("planted defects", "defect", "a weaker check says", "truerank says", "caught by", "", words=True)
     for d in defects:
         t.add_row(d.name, d.naive, d.found, d.check, "caught" if d.caught else "MISSED")
     console.print(t)

@@ -111,9 +111,7 @@ class Exhaustive:
         over = sum((rivals[..., k] > own).astype(int) for k in others)
         tied = sum((rivals[..., k] == own).astype(int) for k in others)
         if s.ties is TieRule.QUALITY:
-            over = over + sum(
-                ((rivals[..., k] == own) & (s.order[k] < s.order[i])).astype(int) for k in others
-            )
+            over = over + sum(((rivals[..., k] == own) & (s.order[k] < s.order[i])).astype(int) for k in others)
             return np.array(s.prizes)[over]
         total = np.concatenate([[0.0], np.cumsum(s.prizes)])
         return (total[over + tied + 1] - total[over]) / (tied + 1)
@@ -145,9 +143,7 @@ class Exhaustive:
         worst = -np.inf
         for i in range(self.n):
             now = self.prize(i, scores[i], scores) - self.cost(i, np.asarray(efforts[i]))
-            tried = np.unique(
-                np.concatenate([self.tried[i], np.linspace(0, min(self.small.cap[i], STEPS + 1), 401)])
-            )
+            tried = np.unique(np.concatenate([self.tried[i], np.linspace(0, min(self.small.cap[i], STEPS + 1), 401)]))
             prizes = self.prize(i, self.score(i, tried), np.broadcast_to(scores, (len(tried), self.n)))
             worst = max(worst, float(np.max(prizes - self.cost(i, tried) - now)))
         return worst
