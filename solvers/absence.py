@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from followers.arrays import FloatArray, above
-from solvers.board import Board, prize_at, stuck_at, thresholds
+from solvers.board import Board, prize_at, scores_agree, stuck_at, thresholds
 from solvers.certificate import Certificate
 
 __all__ = ["Check", "check_refutations", "nobody_is_stuck"]
@@ -40,6 +40,9 @@ def check_refutations(board: Board, certificate: Certificate, free: FloatArray) 
     """Whether the T2 lattice leaves no candidate out, and every branch of the tree is refuted anew."""
     proof = certificate.refutations
     assert proof is not None
+    complete = "the lattice is complete (T2)"
+    if sorted(proof.order) != list(range(board.n)) or len(proof.candidates) != board.n or not all(proof.candidates):
+        return [Check(complete, False, "every developer must be assigned once and have a candidate")]
     wanted = _lattice_by_bisection(board, free)
     missing = [
         f"developer {i} at effort {effort:.6g}"
@@ -47,10 +50,26 @@ def check_refutations(board: Board, certificate: Certificate, free: FloatArray) 
         for effort in options
         if not any(abs(c.effort - effort) <= 1e-6 * (1.0 + effort) for c in proof.candidates[i])
     ]
-    good = sorted(proof.order) == list(range(board.n)) and not missing
-    checks = [Check("the lattice is complete (T2)", good, missing[0] if missing else "every candidate is there")]
-    checks.append(_tree_refutes(board, certificate))
+    checks = [Check(complete, not missing, missing[0] if missing else "every candidate is there")]
+    checks.append(_candidates_as_stated(board, certificate))
+    if all(c.passed for c in checks):
+        checks.append(_tree_refutes(board, certificate))
     return checks
+
+
+def _candidates_as_stated(board: Board, certificate: Certificate) -> Check:
+    """Each candidate's score and cost are what its effort gives."""
+    proof = certificate.refutations
+    assert proof is not None
+    name = "candidates as stated"
+    for i, options in enumerate(proof.candidates):
+        for c in options:
+            efforts, score, tail = (np.full(board.n, x) for x in (c.effort, c.score, c.tail))
+            right_score = scores_agree(board, efforts, score, tail)[i]
+            right_cost = abs(board.costs(efforts)[i] - c.cost) <= 1e-6 * board.span
+            if not (right_score and right_cost and 0 <= c.effort <= board.cap[i]):
+                return Check(name, False, f"developer {i} at effort {c.effort:.6g}")
+    return Check(name, True, f"{sum(map(len, proof.candidates))} candidates")
 
 
 def _lattice_by_bisection(board: Board, free: FloatArray) -> list[list[float]]:

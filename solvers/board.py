@@ -12,7 +12,7 @@ import numpy as np
 from followers.arrays import BoolArray, FloatArray, above
 from followers.game import LeaderboardGame, TieRule
 
-__all__ = ["Board", "free_by_bisection", "own_payoffs", "prize_at", "stuck_at", "thresholds"]
+__all__ = ["Board", "free_by_bisection", "own_payoffs", "prize_at", "scores_agree", "stuck_at", "thresholds"]
 
 _BISECTIONS = 200  # enough to settle any bracket of doubles
 
@@ -128,3 +128,16 @@ def stuck_at(board: Board, efforts: FloatArray) -> BoolArray:
     rises = above(raised[0], raised[1], score, tail)
     jump = (efforts <= 0) & (board.costs(np.full(board.n, 5e-324)) > 1e-9 * board.span)
     return np.asarray(~rises | (efforts >= board.cap) | jump)
+
+
+def scores_agree(board: Board, efforts: FloatArray, score: FloatArray, tail: FloatArray) -> BoolArray:
+    """Whether efforts (n,) give the stated scores (n,), up to moving each effort by a few ulps of its place.
+
+    A tie held on purpose is exact on paper only: the effort that reaches a rival's score is rounded.
+    """
+    blur = 64 * np.finfo(np.float64).eps * (1.0 + board.game.head_start[0] + efforts)
+    low, high = board.scores(np.maximum(efforts - blur, 0.0)), board.scores(efforts + blur)
+    exact = board.scores(efforts)
+    slack = 1e-13 * np.abs(score)
+    same = (exact[0] == score) & (exact[1] == tail)
+    return np.asarray(same | ((score >= low[0] - slack) & (score <= high[0] + slack)))

@@ -13,7 +13,7 @@ import numpy as np
 from followers.arrays import FloatArray
 from followers.game import LeaderboardGame
 from solvers.absence import Check, check_refutations, nobody_is_stuck
-from solvers.board import Board, free_by_bisection, own_payoffs, prize_at, thresholds
+from solvers.board import Board, free_by_bisection, own_payoffs, prize_at, scores_agree, thresholds
 from solvers.certificate import Certificate, Status
 
 __all__ = ["Check", "CheckReport", "check"]
@@ -51,12 +51,15 @@ def check(game: LeaderboardGame, certificate: Certificate, *, grid: int = 2_001)
     move of the cycle pays and the last leads back to the first. UNKNOWN: nothing is claimed, so nothing can fail.
     """
     board = Board(game)
-    if certificate.status is Status.EXISTS:
-        checks = _check_exists(board, certificate, grid)
-    elif certificate.status is Status.ABSENT:
-        checks = _check_absent(board, certificate)
-    else:
+    allowed = _efforts_allowed(board, certificate)
+    if certificate.status is Status.UNKNOWN:
         checks = [Check("no claim is made", True, "status unknown")]
+    elif not allowed.passed:
+        checks = [allowed]  # nothing else can be evaluated there
+    else:
+        checks = [allowed, _scores_as_stated(board, certificate)]
+        exists = certificate.status is Status.EXISTS
+        checks += _check_exists(board, certificate, grid) if exists else _check_absent(board, certificate)
     return CheckReport(tuple(checks))
 
 
@@ -66,7 +69,7 @@ def _arrays(certificate: Certificate) -> tuple[FloatArray, FloatArray, FloatArra
 
 def _check_exists(board: Board, certificate: Certificate, grid: int) -> list[Check]:
     efforts, score, tail = _arrays(certificate)
-    checks = [_efforts_allowed(board, efforts), _scores_as_stated(board, efforts, score, tail)]
+    checks = []
     stated = certificate.margin
     stop = board.affordable(beyond=2.0 * abs(stated) if np.isfinite(stated) else 0.0)
     gain, margin = _largest_gain(board, efforts, score, tail, stop)
@@ -79,22 +82,17 @@ def _check_exists(board: Board, certificate: Certificate, grid: int) -> list[Che
     return checks
 
 
-def _efforts_allowed(board: Board, efforts: FloatArray) -> Check:
-    good = len(efforts) == board.n and bool(np.all((efforts >= 0) & (efforts <= board.cap) & np.isfinite(efforts)))
-    return Check("efforts within caps", good, f"{len(efforts)} efforts")
+def _efforts_allowed(board: Board, certificate: Certificate) -> Check:
+    efforts, score, tail = _arrays(certificate)
+    good = len(efforts) == len(score) == len(tail) == board.n
+    good = good and bool(np.all((efforts >= 0) & (efforts <= board.cap) & np.isfinite(efforts)))
+    return Check("efforts within caps", good, f"{len(efforts)} efforts for {board.n} developers")
 
 
-def _scores_as_stated(board: Board, efforts: FloatArray, score: FloatArray, tail: FloatArray) -> Check:
-    """Scores agree up to what moving the effort by a few ulps changes: a tie held on purpose is exact on paper only."""
-    place = board.game.head_start[0] + efforts
-    blur = 64 * np.finfo(np.float64).eps * (1.0 + place)
-    low = board.scores(np.maximum(efforts - blur, 0.0))
-    high = board.scores(efforts + blur)
-    slack = 1e-13 * np.abs(score)
-    exact = board.scores(efforts)
-    same = (exact[0] == score) & (exact[1] == tail)
-    good = same | ((score >= low[0] - slack) & (score <= high[0] + slack))
-    worst = float(np.max(np.abs(exact[0] - score)))
+def _scores_as_stated(board: Board, certificate: Certificate) -> Check:
+    efforts, score, tail = _arrays(certificate)
+    good = scores_agree(board, efforts, score, tail)
+    worst = float(np.max(np.abs(board.scores(efforts)[0] - score)))
     return Check("scores as stated", bool(good.all()), f"largest difference {worst:.3g}")
 
 
@@ -140,7 +138,7 @@ def _gain_on_grid(board: Board, efforts: FloatArray, score: FloatArray, tail: Fl
 def _check_absent(board: Board, certificate: Certificate) -> list[Check]:
     efforts, score, tail = _arrays(certificate)
     stop = board.affordable()
-    checks = [_efforts_allowed(board, efforts), _scores_as_stated(board, efforts, score, tail)]
+    checks = []
     free = free_by_bisection(board, stop)
     checks.append(
         Check(

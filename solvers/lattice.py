@@ -121,7 +121,8 @@ def build_lattice(game: LeaderboardGame, *, corners: bool = False) -> Lattice:
 def _lost(game: LeaderboardGame, score: FloatArray, tail: FloatArray, cost: FloatArray) -> float:
     """Most that rounding shifts the cost of a deviation that could pay at all."""
     shift = np.maximum(rounding_cost(game, game.reach(score, tail)), rounding_cost(game, game.exceed(score, tail)))
-    return float(np.max(np.where(cost <= 2.0 * game.prize_span[:, None], shift, 0.0)))
+    span = game.prize_span[:, None]
+    return float(np.max(np.where((cost <= 2.0 * span) & (span > 0), shift, 0.0)))
 
 
 def _at_stuck_rivals(game: LeaderboardGame, anchors: list[FloatArray]) -> list[tuple[int, float, float, float]]:
