@@ -136,13 +136,9 @@ class Protocol:
 
     def sentence(self) -> str:
         """The protocol in words; knobs at their default are left out, but for the tuning budget."""
-        default = Protocol()
-        said = [
-            k.phrase(getattr(self, name))
-            for name, k in knobs().items()
-            if name == "tune_steps" or getattr(self, name) != getattr(default, name)
-        ]
-        return ", ".join(said)
+        default, all_knobs = Protocol(), knobs()
+        turned = [name for name in all_knobs if getattr(self, name) != getattr(default, name) and name != "tune_steps"]
+        return ", ".join(all_knobs[name].phrase(getattr(self, name)) for name in ("tune_steps", *turned))
 
 
 def knobs() -> dict[str, Knob]:

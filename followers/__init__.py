@@ -4,6 +4,7 @@ from followers.costs import EffortCost, PowerCost, TabulatedCost
 from followers.curves import Exponential, GeneralizedLogit, Linear, ScoreCurve
 from followers.errors import InputError
 from followers.game import LeaderboardGame, TieRule, select
+from followers.load import load
 from followers.population import Population
 from followers.prior import RosterPrior, synthetic
 from followers.tabulated import Tabulated, tabulate
@@ -22,6 +23,7 @@ __all__ = [
     "Tabulated",
     "TabulatedCost",
     "TieRule",
+    "load",
     "select",
     "synthetic",
     "tabulate",

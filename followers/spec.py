@@ -294,7 +294,8 @@ def build_population(
 
 def explain(error: ValidationError, where: str, model: type[BaseModel] | None = None) -> InputError:
     """The first validation error as one sentence: file, field, what was found, what is allowed."""
-    first = error.errors(include_url=False)[0]
+    # a misspelt field is also a missing one: name the misspelling
+    first = min(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
     path, known = "", _known_fields(model)
     for depth, part in enumerate(first["loc"], start=1):
         if isinstance(part, int):

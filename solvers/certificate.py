@@ -87,8 +87,8 @@ class Certificate:
     EXISTS: `efforts`, the scores they stand for (two floats each; a tie held on purpose is exact) and every
     developer's best deviation. ABSENT: `efforts` is the free-effort profile z, `deviations` holds the most profitable
     one at z, `theorem` says why that settles it, `refutations` is the proof where the theorem is T2, `cycle` a race
-    that never ends, from the efforts `cycle_start` back to them. UNKNOWN: the free-effort profile and every best deviation
-    from it. `margin`, `tolerance`: prize units.
+    that never ends, from the efforts `cycle_start` back to them. UNKNOWN: the free-effort profile and every best
+    deviation from it. `margin`, `tolerance`: prize units.
     """
 
     status: Status

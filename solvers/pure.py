@@ -204,17 +204,17 @@ def solve_pure(
     refutations: dict[int, Refutations] = {}
     notes: dict[int, tuple[str, ...]] = {}
     unsure = ~((checked.lowest >= -tolerance) | (checked.highest < -tolerance))
-    for b in np.flatnonzero(unsure):
+    for b in np.flatnonzero(unsure).tolist():
         codes[b], unique[b] = 2, -1
-        notes[int(b)] = (
+        notes[b] = (
             f"the margin lies between {checked.lowest[b]:.3g} and {checked.highest[b]:.3g}: double precision "
             "loses the rest at these head starts",
         )
-    for b in _unresolved(game):
+    for b in _unresolved(game).tolist():
         codes[b], unique[b] = 2, -1
-        notes[int(b)] = ("a score lies so near its ceiling that double precision cannot tell it from the ceiling",)
+        notes[b] = ("a score lies so near its ceiling that double precision cannot tell it from the ceiling",)
     to_search = (codes != 2) & (np.ones(game.batch, dtype=np.bool_) if find_all else holding & ~at_free)
-    for b in (int(b) for b in np.flatnonzero(to_search)):
+    for b in np.flatnonzero(to_search).tolist():
         single = select(game, [b])
         corners = find_all and not still[b]
         lattice = build_lattice(single, corners=corners)

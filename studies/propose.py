@@ -133,8 +133,8 @@ def _why(rows: tuple[Row, ...], result: SearchResult) -> str:
     return (
         f"Under {direct.protocol.sentence()} {len(direct.tempted)} of {n} developers would spend effort to climb; "
         f"under {chosen.protocol.sentence()} {len(chosen.tempted) or 'none'} would, the equilibrium ranking agrees "
-        f"with the true one at tau-b {card.mean('kendall_tau'):.3f}, {card.mean('pure_share'):.0%} of drawn populations "
-        f"have a pure equilibrium, and it is {verb} protocol tried that does so."
+        f"with the true one at tau-b {card.mean('kendall_tau'):.3f}, {card.mean('pure_share'):.0%} of drawn "
+        f"populations have a pure equilibrium, and it is {verb} protocol tried that does so."
     )
 
 

@@ -53,7 +53,8 @@ def figure(f: Figure) -> str:
     """mean ± standard error."""
     if f.mean is None:
         return "–"
-    return number(f.mean) if not f.stderr else f"{number(f.mean)} ± {f.stderr:.2g}"
+    exact = not f.stderr or f.stderr <= 1e-12 * abs(f.mean)
+    return number(f.mean) if exact else f"{number(f.mean)} ± {f.stderr:.2g}"
 
 
 @contextmanager

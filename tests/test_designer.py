@@ -56,7 +56,7 @@ def test_published_ranks_follow_scores_ties_and_bands() -> None:
     single = np.arange(4)
     assert published_ranks(score, tail, np.array([[2, 3, 1, 0]]), single).tolist() == [[2, 0, 1, 3]]
     assert published_ranks(score, tail, None, single).tolist() == [[1, 0, 1, 3]]
-    assert published_ranks(score, tail + [[1e-20, 0, 0, 0]], None, single).tolist() == [[1, 0, 2, 3]]
+    assert published_ranks(score, np.array([[1e-20, 0, 0, 0]]), None, single).tolist() == [[1, 0, 2, 3]]
     banded = published_ranks(score, tail, np.array([[2, 3, 1, 0]]), band_of_rank((1, 3)))
     assert banded.tolist() == [[1, 0, 1, 1]]
     assert top_one_correct(np.array([[0, 0, 1]]), np.array([[3.0, 2.0, 1.0]])).tolist() == [0.5]
@@ -125,8 +125,8 @@ def test_comparisons_are_paired() -> None:
     people = RosterPrior().draw(roster(), 64, np.random.default_rng(0))
     one, other = compare([Protocol(tune_steps=10_000.0), Protocol(tune_steps=11_000.0)], people)
     difference = paired_difference(other, one, "margin")
-    apart = other.values["margin"] - one.values["margin"]
-    apart = apart[np.isfinite(apart)]
+    both = np.isfinite(other.values["margin"]) & np.isfinite(one.values["margin"])
+    apart = other.values["margin"][both] - one.values["margin"][both]
     assert difference.mean == pytest.approx(apart.mean())
     assert difference.stderr == pytest.approx(apart.std(ddof=1) / np.sqrt(len(apart)))
     assert paired_difference(one, one, "margin").mean == 0

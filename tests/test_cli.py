@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studies.cli import main
+
+GOOD = (Path(__file__).parent / "games" / "two-close-rivals.toml").read_text()
+LONG_OPTIONS = {"COLUMNS": "110", "NO_COLOR": "1"}
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    code = stopped.value.code
+    return (code if isinstance(code, int) else 0), out, err
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_solve_prints_one_object_as_designed(games: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "solve", games / "two-close-rivals-tuned.toml", "--json")
+    (found,) = lines(out)
+    assert code == 0 and found["status"] == "exists" and found["solution"] == "pure" and found["unique"] is True
+    assert found["mixed"] is None and found["kendall_tau"] == 1.0
+    (equilibrium,) = found["equilibria"]
+    assert set(equilibrium) == {"efforts", "scores", "ranks", "prizes", "utilities"}
+    assert equilibrium["efforts"] == [0.0, 0.0] and equilibrium["ranks"] == [1, 2]
+    assert equilibrium["prizes"] == equilibrium["utilities"] == [1.0, 0.0]
+    assert found["stability_margin"] == pytest.approx(5 * (2.718281828459045**0.3 - 1) - 1)
+    assert found["checker"]["passed"] is True
+    assert set(found["assumptions"]) == {"C1", "C2", "C3", "strict cost"}
+    assert found["certificate"]["status"] == "exists"
+
+
+def test_an_absent_answer_is_an_answer(games: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "solve", games / "two-close-rivals.toml", "--json")
+    (found,) = lines(out)
+    assert code == 0 and found["status"] == "absent" and found["solution"] == "none"
+    assert found["equilibria"] == [] and found["unique"] is None and found["kendall_tau"] is None
+    assert found["stability_margin"] == pytest.approx(2.718281828459045**0.3 - 2)
+    assert found["certificate"]["cycle"] and found["checker"]["passed"]
+
+
+def test_all_lists_the_corners_of_a_continuum(games: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "solve", games / "free-effort.toml", "--json", "--all")
+    (found,) = lines(out)
+    assert sorted(e["efforts"] for e in found["equilibria"]) == [[1.0, 0.0], [1.0, 1.0]] and found["unique"] is False
+    _, out, _ = run(capsys, "solve", games / "free-effort.toml")
+    assert "not unique" in out and "strict cost fails" in out
+
+
+def test_several_files_one_line_each_and_a_bad_one_does_not_stop_the_rest(
+    games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text(GOOD.replace("quality = 1.0", "quality = nan"))
+    code, out, _ = run(capsys, "solve", games / "two-close-rivals.toml", bad, games / "free-effort.toml", "--json")
+    found = lines(out)
+    assert code == 2 and [("error" in f) for f in found] == [False, True, False]
+    assert "quality = nan" in found[1]["error"] and found[1]["file"] == str(bad)
+
+
+def test_unknown_exits_with_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = GOOD.replace("intercept = -0.3", "intercept = 1e-17").replace("intercept = -0.6", "intercept = 0.0")
+    path = tmp_path / "far.toml"
+    path.write_text(text.replace("tune_steps = 0.0", "tune_steps = 1e17"))
+    code, out, _ = run(capsys, "solve", path, "--json")
+    assert code == 3 and lines(out)[0]["status"] == "unknown" and lines(out)[0]["notes"]
+
+
+BAD_GAMES = {
+    "misspelt field": (
+        ("quality = 1.0", "qualty = 1.0"),
+        "developers[0].qualty: unknown field; did you mean 'quality'?",
+    ),
+    "missing field": (("quality = 1.0\n", ""), "developers[0].quality: missing"),
+    "missing prizes": (("prizes = [1.0, 0.0]\n", ""), "contest.prizes: missing"),
+    "NaN": (("quality = 1.0", "quality = nan"), "developers[0].quality = nan; must be a finite number"),
+    "negative cost": (("scale = 1.0, exponent", "scale = -1.0, exponent"), "developers[0].cost.scale = -1.0; must be"),
+    "increasing prizes": (("[1.0, 0.0]", "[1.0, 2.0]"), "rank 2 earns 2, more than rank 1 with 1"),
+    "too few prizes": (("[1.0, 0.0]", "[1.0, 0.5, 0.0]"), "3 given for 2 developers"),
+    "negative slope": (
+        ('slope = 1.0 }\ncost = { kind = "power", scale = 1.0 }', "slope = -0.3 }"),
+        "a slope must be positive",
+    ),
+    "duplicate names": (('name = "B"', 'name = "A"'), "developers[1].name = 'A'; already the name of developers[0]"),
+    "unknown curve": (
+        ('"generalized-logit", lower = 0.0, upper = 1.0, intercept = -0.3', '"sigmoid", lower = 0.0'),
+        "kind",
+    ),
+    "upper below lower": (("upper = 1.0, intercept = -0.3", "upper = -1.0, intercept = -0.3"), "is above upper"),
+    "text for a number": (("quality = 1.0", 'quality = "high"'), "developers[0].quality = 'high'"),
+    "tiers that do not sum": (("tiers = []", "tiers = [1, 2]"), "sum to 3; must sum to 2"),
+    "an unsolved rule": (("precision = 0.0", "precision = 0.01"), "protocol.precision = 0.01; only 0 is solved"),
+    "bad tie rule": (('ties = "quality"', 'ties = "coin"'), "contest.ties = 'coin'"),
+    "not TOML": (("[contest]", "[contest"), "not valid TOML"),
+    "endless free effort": (('kind = "power", scale = 1.0 }', 'kind = "power", scale = 0.0 }'), "effort cap"),
+    "unknown table": (("[contest]", "[contests]"), "contests"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_GAMES)
+def test_bad_games_get_one_clear_line(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (old, new), expected = BAD_GAMES[case]
+    assert old in GOOD
+    path = tmp_path / "game.toml"
+    path.write_text(GOOD.replace(old, new, 1))
+    code, out, err = run(capsys, "solve", path)
+    assert code == 2 and out == "" and err.count("\n") == 1, err
+    assert str(path) in err and expected in err, err
+    assert "Traceback" not in err and "pydantic" not in err
+
+
+def test_a_population_of_one_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "one.toml"
+    head, _, rest = GOOD.partition('[[developers]]\nname = "B"')
+    path.write_text(head + rest[rest.index("[contest]") :])
+    code, _, err = run(capsys, "solve", path)
+    assert code == 2 and "1 given; a leaderboard needs at least 2" in err
+
+
+def test_unreadable_files_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path, expected in (
+        (tmp_path / "none.toml", "no such file"),
+        (tmp_path, "is a folder"),
+        (binary, "not a text file in UTF-8"),
+    ):
+        code, _, err = run(capsys, "solve", path)
+        assert code == 2 and expected in err and str(path) in err and err.count("\n") == 1
+
+
+def test_json_games_and_infinity(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = tomllib.loads(GOOD)
+    document["developers"][0]["effort_cap"] = "inf"
+    path = tmp_path / "game.json"
+    path.write_text(json.dumps(document))
+    code, out, _ = run(capsys, "solve", path, "--json")
+    assert code == 0 and lines(out)[0]["status"] == "absent"
+    path.write_text("{")
+    assert "not valid JSON" in run(capsys, "solve", path)[2]
+    path.write_text("[]")
+    assert "a table of fields is needed" in run(capsys, "solve", path)[2]
+
+
+def test_a_protocol_file_overrides_the_game(games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text("[contest]\nprizes = [1.0, 0.0]\n[protocol]\ntune_steps = 4.0\n")
+    _, out, _ = run(capsys, "solve", games / "two-close-rivals.toml", "--json", "--protocol", plan)
+    assert lines(out)[0]["status"] == "exists"
+    plan.write_text("[contest]\nprizes = [1.0, 0.5, 0.0]\n")
+    assert "3 given for 2" in run(capsys, "solve", games / "two-close-rivals.toml", "--protocol", plan)[2]
+
+
+def test_mixed_is_refused_by_name(games: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "solve", games / "free-effort.toml", "--method", "mixed")
+    assert code == 2 and "--method mixed" in err
+
+
+def test_compare_is_paired_and_reproducible(games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    direct, tuned = tmp_path / "direct.toml", tmp_path / "tuned.toml"
+    direct.write_text("[protocol]\ntune_steps = 0.0\n")
+    tuned.write_text("[protocol]\ntune_steps = 30.0\n")
+    people = games / "two-close-rivals.toml"
+    command = ("compare", direct, tuned, "--population", people, "--draws", 16, "--seed", 3, "--json")
+    first, second = (json.loads(run(capsys, *command)[1]) for _ in range(2))
+    assert first == second and first["seed"] == 3
+    assert first["scorecards"][str(direct)]["pure_share"]["mean"] == 0.0
+    assert first["scorecards"][str(direct)]["kendall_tau"]["mean"] is None
+    assert first["differences"][str(tuned)]["pure_share"]["mean"] == 1.0
+    code, out, _ = run(capsys, *command[:-1])
+    assert code == 0 and "paired differences" in out and "pure_share" in out
+
+
+def test_propose_writes_a_protocol_that_solve_reads(
+    games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, plan = tmp_path / "study.toml", tmp_path / "plan.toml"
+    study.write_text(
+        f"""population = "{(games / "two-close-rivals.toml").resolve()}"
+trials = 40
+draws = 16
+seed = 1
+[contest]
+prizes = [1.0, 0.0]
+[space]
+tune_steps = {{ low = 0.0, high = 20.0, step = 0.5 }}
+[goal]
+at_least = {{ pure_share = 0.9 }}
+"""
+    )
+    code, out, _ = run(capsys, "propose", study, "--json", "-o", plan)
+    found = json.loads(out)
+    assert code == 0 and set(found) >= {"recommended", "baselines", "scorecards", "certificate", "seed", "versions"}
+    steps = found["recommended"]["protocol"]["tune_steps"]
+    assert 1.858 < steps <= 20 and found["checker"]["passed"] and found["seed"] == 1
+    assert tomllib.loads(plan.read_text())["protocol"]["tune_steps"] == steps
+    _, out, _ = run(capsys, "solve", games / "two-close-rivals.toml", "--protocol", plan, "--json")
+    assert lines(out)[0]["status"] == "exists"
+    code, out, _ = run(capsys, "propose", study)
+    assert code == 0 and "direct evaluation" in out and "recommended" in out and "Under direct evaluation" in out
+    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".part")] == []
+
+
+def test_bad_studies_and_protocols_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = tmp_path / "study.toml"
+    for text, expected in (
+        ("[space]\ntune_step = [1.0]\n", "did you mean 'tune_steps'?"),
+        ("[space]\n", "name at least one knob"),
+        ("[space]\ntune_steps = { low = 2.0, high = 1.0 }\n", "low = 2 is above high = 1"),
+        ("[goal]\nat_least = { tau = 0.9 }\n", "unknown figure 'tau'"),
+        ('population = "gsm9k"\n', "gsm9k"),
+        ("trials = 0\n", "trials = 0"),
+        ("[prior]\nexposure_share = 2.0\n", "prior.exposure_share = 2.0; must lie in [0, 1]"),
+    ):
+        study.write_text(text)
+        code, _, err = run(capsys, "propose", study)
+        assert code == 2 and expected in err and err.count("\n") == 1, err
+
+
+def test_nothing_half_written_is_left_behind(games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "missing" / "plan.toml"
+    study = tmp_path / "study.toml"
+    study.write_text(
+        f'population = "{(games / "two-close-rivals-tuned.toml").resolve()}"\ntrials = 2\ndraws = 2\n'
+        "[contest]\nprizes = [1.0, 0.0]\n[space]\ntune_steps = [30.0]\n[goal]\nat_least = {}\n"
+    )
+    code, _, err = run(capsys, "propose", study, "-o", target)
+    assert code == 2 and "cannot be written" in err
+    assert sorted(os.listdir(tmp_path)) == ["study.toml"]
+
+
+def test_demo_catches_every_planted_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "demo", "--json")
+    defects = json.loads(out)
+    assert code == 0 and len(defects) == 5 and all(d["caught"] and d["check"] for d in defects)
+    assert "MISSED" not in run(capsys, "demo")[1]
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    for command in ("solve", "compare", "propose", "calibrate", "bench", "demo"):
+        assert command in out
+    assert run(capsys, "--version")[1].startswith("truerank ")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, studies.cli; print([m for m in ('numpy', 'numba', 'optuna', 'pydantic') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
