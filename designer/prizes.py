@@ -32,6 +32,8 @@ class Prizes:
     def __post_init__(self) -> None:
         if self.total is not None and self.first is not None:
             raise ValueError("prizes: give `total` or `first`, not both")
+        if not self.values and self.total is None and self.first is None:
+            object.__setattr__(self, "first", 1.0)
         for name in ("total", "first"):
             amount = getattr(self, name)
             if amount is not None and not (np.isfinite(amount) and amount > 0):
@@ -58,7 +60,7 @@ class Prizes:
         }[self.kind]
         if self.total is not None:
             return np.asarray(shape * (self.total / shape.sum()))
-        return np.asarray(shape * (1.0 if self.first is None else self.first))
+        return np.asarray(shape * self.first)
 
 
 @dataclass(frozen=True, slots=True)

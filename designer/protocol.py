@@ -55,7 +55,7 @@ def _pay(game: LeaderboardGame, prizes: Prizes) -> LeaderboardGame:
 def _describe_prizes(prizes: Prizes) -> str:
     if prizes.values:
         return f"prizes {list(prizes.values)}"
-    amount = f"total {prizes.total:g}" if prizes.total is not None else f"first prize {prizes.first or 1.0:g}"
+    amount = f"total {prizes.total:g}" if prizes.total is not None else f"first prize {prizes.first:g}"
     return f"{prizes.kind} prizes, {amount}"
 
 

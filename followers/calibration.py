@@ -29,8 +29,8 @@ _POOR_RMSE = 0.025
 class CurveFit:
     """A generalized-logit curve fitted to one trajectory, and how well it fits.
 
-    rmse, max_abs_resid: score units, unweighted. chi2_per_dof: weighted. max_drop_z: largest fall from any earlier to
-    any later score, in joint standard errors. rise_chi2: what the rise improves chi-square by over a constant. at_bound:
+    rmse, max_abs_resid: score units, unweighted. chi2_per_dof: weighted. max_drop_z: largest fall from an earlier to a
+    later score, in joint standard errors. rise_chi2: what the rise improves chi-square by over a constant. at_bound:
     parameters at the edge of what was allowed.
     """
 
@@ -82,9 +82,9 @@ def _curve(parameters: FloatArray, log_effort: FloatArray) -> tuple[FloatArray, 
 
 def _starts(log_effort: FloatArray, y: FloatArray, weight: FloatArray) -> FloatArray:
     """Best (lower, upper, intercept, slope) of a grid of bends and slopes, floor and ceiling by least squares."""
-    bend, slope = np.meshgrid(np.linspace(-2.0, log_effort[-1] + 3.0, 40), np.geomspace(0.05, 11.0, 24))
-    intercept = np.clip(-bend * slope, *_ALPHA).ravel()
-    slope = slope.ravel()
+    mesh = np.meshgrid(np.linspace(-2.0, log_effort[-1] + 3.0, 40), np.geomspace(0.05, 11.0, 24))
+    bend, slope = (x.ravel() for x in mesh)
+    intercept = np.clip(-bend * slope, *_ALPHA)
     share = 1.0 / (1.0 + np.exp(-np.clip(intercept[:, None] + slope[:, None] * log_effort, -700, 700)))
     w = weight / weight.sum()
     mean_x, mean_y = share @ w, float(y @ w)
@@ -95,7 +95,7 @@ def _starts(log_effort: FloatArray, y: FloatArray, weight: FloatArray) -> FloatA
     loss = ((lower[:, None] + (upper - lower)[:, None] * share - y) ** 2) @ weight
     best: list[int] = []
     for k in np.argsort(loss, kind="stable"):  # distinct places, not one place several times
-        if all(abs(bend.ravel()[k] - bend.ravel()[b]) > 0.6 or abs(np.log(slope[k] / slope[b])) > 0.4 for b in best):
+        if all(abs(bend[k] - bend[b]) > 0.6 or abs(np.log(slope[k] / slope[b])) > 0.4 for b in best):
             best.append(int(k))
         if len(best) == _STARTS:
             break

@@ -318,7 +318,7 @@ def protocol_document(protocol: Protocol) -> dict[str, Any]:
     prizes, tiers = protocol.prizes, protocol.tiers
     prize_rule: Any = list(prizes.values)
     if not prizes.values:
-        amount = {"total": prizes.total} if prizes.total is not None else {"first": prizes.first or 1.0}
+        amount = {"total": prizes.total} if prizes.total is not None else {"first": prizes.first}
         prize_rule = {"kind": prizes.kind, **amount}
     band_rule: Any = list(tiers.sizes)
     for name in ("top", "width"):
