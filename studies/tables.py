@@ -156,7 +156,11 @@ def print_proposal(console: Console, proposal: Proposal) -> None:
         "wasted_effort",
         "designer_cost",
     )
-    d = table(f"{proposal.draws} draws around them, mean ± standard error", "", *(row.name for row in proposal.rows))
+    d = table(
+        f"{proposal.draws} fresh draws around them (not those of the search), mean ± standard error",
+        "",
+        *(row.name for row in proposal.rows),
+    )
     for metric in shown:
         d.add_row(metric, *(figure(row.card.figures[metric]) for row in proposal.rows))
     console.print(d)

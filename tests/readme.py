@@ -1,4 +1,4 @@
-"""Runs what README.md shows: console blocks and the Python example. `python tests/readme.py` writes the outputs anew."""
+"""Runs what README.md shows, console blocks and the Python example; `python tests/readme.py` writes them anew."""
 
 from __future__ import annotations
 
