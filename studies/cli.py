@@ -183,9 +183,8 @@ def calibrate(
     import math
 
     from followers.calibration import calibrate as fit_all
-    from followers.trajectories import read_trajectories
-
     from followers.errors import InputError
+    from followers.trajectories import read_trajectories
     from studies.files import write_toml
 
     if not (math.isfinite(half_prize_steps) and half_prize_steps > 0):
