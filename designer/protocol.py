@@ -110,6 +110,7 @@ class Protocol:
     tiers: Bands = knob(Bands(), change=_band, phrase=_describe_bands)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ties", TieRule(self.ties))  # a user may write it as text
         if not (np.isfinite(self.tune_steps) and self.tune_steps >= 0):
             raise ValueError(f"tune_steps = {self.tune_steps}; must be a finite number of steps, not negative")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -222,15 +222,18 @@ def calibrate(
     quality: QualityRule = "last measured score",
     cost_scale: float,
     clean_only: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Calibration:
     """Fit every trajectory.
 
     `quality`: what counts as true quality (a choice, and stated in the result). `cost_scale`: prize units per step,
     linear. `clean_only` leaves out trajectories that fall by more than 3 joint standard errors or never rise. Nothing
-    is left out or replaced without a note.
+    is left out or replaced without a note. `progress` is called with (trajectories done, trajectories in all).
     """
     fits, notes = [], []
-    for t in trajectories:
+    for done, t in enumerate(trajectories):
+        if progress is not None:
+            progress(done, len(trajectories))
         if len(t.steps) < 2:
             notes.append(f"{t.model}: left out, 1 point; a curve needs at least 2")
             continue

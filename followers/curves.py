@@ -149,17 +149,19 @@ class Exponential:
         return self.score_pair(effort)[0]
 
     def score_pair(self, effort: Any) -> tuple[FloatArray, FloatArray]:
-        """v(effort) as upper minus the gap left, in two floats."""
-        return two_sum(self.upper, -(self.upper - self.lower) * np.exp(-self.rate * _as_float(effort)))
+        """v(effort) as upper minus the gap left or lower plus the rise, whichever is smaller, in two floats."""
+        grown = self.rate * _as_float(effort)
+        rise = self.upper - self.lower
+        low = grown < np.log(2.0)
+        return two_sum(np.where(low, self.lower, self.upper), rise * np.where(low, -np.expm1(-grown), -np.exp(-grown)))
 
     def effort_to_reach(self, score: Any, tail: Any = 0.0) -> FloatArray:
-        """log((upper - lower) / (upper - score)) / rate, clipped at zero."""
+        """log(1 + (score - lower) / (upper - score)) / rate, clipped at zero."""
         gap = (self.upper - _as_float(score)) - tail
-        rise = self.upper - self.lower
-        with np.errstate(divide="ignore", invalid="ignore"):
-            effort = np.maximum(np.log(rise / gap) / self.rate, 0.0)
-        effort = np.where(gap > 0, effort, np.inf)
-        return np.where((_as_float(score) - self.lower) + tail <= 0, 0.0, effort)
+        rise = (_as_float(score) - self.lower) + tail
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            effort = np.where(gap > 0, np.log1p(rise / gap) / self.rate, np.inf)
+        return np.where(rise <= 0, 0.0, effort)
 
     def effort_to_exceed(self, score: Any, tail: Any = 0.0) -> FloatArray:
         """As `effort_to_reach`, but a flat curve (lower = upper) never exceeds its level."""

@@ -52,6 +52,7 @@ class LeaderboardGame:
     tie_order: IntArray
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ties", TieRule(self.ties))  # plain text must not slip past `is`
         shape = self.head_start.shape
         if len(shape) != 2 or shape[1] < 2:
             raise ValueError(f"game: shape {shape}; a leaderboard needs (batch, developers) with at least 2 developers")
@@ -132,7 +133,8 @@ class LeaderboardGame:
             already, possible = above(*start, score, tail), above(*cap, score, tail)
         else:
             already, possible = ~above(score, tail, *start), ~above(score, tail, *cap)
-        bounded = np.minimum(np.maximum(effort, 0.0), self.effort_cap)
+        # a score above the one at zero effort takes some effort, and any effort pays the entry fee
+        bounded = np.minimum(np.maximum(effort, 0.0 if strictly else 1e-300), self.effort_cap)
         return np.where(already, 0.0, np.where(possible, bounded, np.inf))
 
 

@@ -218,29 +218,32 @@ def solve_pure(
         single = select(game, [b])
         corners = find_all and not still[b]
         lattice = build_lattice(single, corners=corners)
-        if lattice.lost > tolerance[b]:
-            codes[b], unique[b] = 2, -1
-            notes[b] = (
-                f"costs are known to {lattice.lost:.3g} only: double precision loses the rest at these head starts",
-            )
-            continue
-        outcome = search(lattice, tol=float(tolerance[b]), node_budget=node_budget, find_all=find_all)
-        found = tuple(_profile(lattice, choice) for choice in outcome.profiles)
+        # costs are known to +- lost: refute only what gains beyond doubt, accept only what holds beyond doubt
+        tol = float(tolerance[b])
+        doubt = 2.0 * lattice.lost if lattice.lost > 0.1 * tol else 0.0
+        outcome = search(lattice, tol=tol + doubt, node_budget=node_budget, find_all=find_all or doubt > 0)
+        possible = tuple(_profile(lattice, choice) for choice in outcome.profiles)
+        found = tuple(p for p in possible if _margin(single, p) >= doubt - tol) if doubt else possible
         if holding[b] or corners:
             nodes[b] = outcome.nodes
         if found:
             codes[b], profiles[b] = 0, found
-            margin[b] = profile_deviations(single, found[0].efforts, found[0].score, found[0].tail, found[0].paid)[
-                0
-            ].min()
-        elif outcome.refutations is not None and holding[b]:
+            margin[b] = _margin(single, found[0])
+        elif at_free[b] or not holding[b]:
+            pass  # the check of the free-effort profile has decided, and its bounds are sharper than the lattice's
+        elif possible:
+            codes[b], unique[b] = 2, -1
+            notes[b] = (
+                f"costs are known to {lattice.lost:.3g} only, and that decides: double precision loses the rest",
+            )
+        elif outcome.refutations is not None:
             codes[b], refutations[b] = 1, outcome.refutations
-        elif not outcome.exhausted and not at_free[b]:
+        else:
             codes[b] = 2
             notes[b] = (f"the budget of {node_budget} lattice nodes ran out before the search was complete",)
         if find_all:
             unique[b] = _uniqueness(len(found), outcome.exhausted, bool(still[b]), single)
-            if not outcome.exhausted and found:
+            if not outcome.exhausted and codes[b] == 0:
                 notes[b] = (f"the list may be incomplete: the budget of {node_budget} lattice nodes ran out",)
     if game.batch == 1 and not find_all and codes[0] == 0 and unique[0] == -1:
         unique[0] = _more_than_one(game, profiles.get(0, (free_profile(game),))[0], float(tolerance[0]))
@@ -255,6 +258,11 @@ def _profile(lattice: Lattice, choice: tuple[int, ...]) -> Profile:
         tail=lattice.tail[level],
         paid=np.array([lattice.paid[i][k] for i, k in enumerate(choice)]),
     )
+
+
+def _margin(game: LeaderboardGame, profile: Profile) -> float:
+    margins, _ = profile_deviations(game, profile.efforts, profile.score, profile.tail, profile.paid)
+    return float(margins.min())
 
 
 def _unresolved(game: LeaderboardGame) -> IntArray:

@@ -72,13 +72,13 @@ def solve(
     from followers.errors import InputError
     from studies.files import fit, read_game, read_protocol
     from studies.solve import document, solve_game
-    from studies.tables import print_solved
+    from studies.tables import print_solved, track
 
     if method is Method.MIXED:
         raise InputError("--method mixed: not solved by this version of truerank; allowed: pure, auto")
     override = read_protocol(protocol) if protocol else None
     console, code = _console(), SOLVED
-    for path in games:
+    for path in track(games, "solving", _console(stderr=True)):
         try:
             population, own = read_game(path)
             used = fit(override, population, protocol) if override else own
@@ -110,11 +110,12 @@ def compare(
     """Compare protocols on the same draws of a population, with paired differences."""
     from studies.compare import compare_document, compare_protocols
     from studies.files import fit, read_population, read_protocol
-    from studies.tables import print_comparison
+    from studies.tables import print_comparison, progress_bar
 
     developers = read_population(population)
     named = [(str(path), fit(read_protocol(path), developers, path)) for path in protocols]
-    comparison = compare_protocols(named, developers, draws=draws, seed=seed)
+    with progress_bar(_console(stderr=True), "scoring protocols") as progress:
+        comparison = compare_protocols(named, developers, draws=draws, seed=seed, progress=progress)
     if as_json:
         print(json.dumps(compare_document(comparison)))
     else:
@@ -186,11 +187,19 @@ def calibrate(
     from followers.errors import InputError
     from followers.trajectories import read_trajectories
     from studies.files import write_toml
+    from studies.tables import progress_bar
 
     if not (math.isfinite(half_prize_steps) and half_prize_steps > 0):
         raise InputError(f"--half-prize-steps = {half_prize_steps:g}; must be a positive number of steps")
     measured = read_trajectories(trajectories, benchmark=benchmark)
-    fitted = fit_all(measured, quality=quality.value, cost_scale=0.5 / half_prize_steps, clean_only=clean_only)
+    with progress_bar(_console(stderr=True), "fitting trajectories") as progress:
+        fitted = fit_all(
+            measured,
+            quality=quality.value,
+            cost_scale=0.5 / half_prize_steps,
+            clean_only=clean_only,
+            progress=progress,
+        )
     developers = fitted.developers()
     if len(developers) < 2:
         raise InputError(f"{trajectories}: {len(developers)} usable model(s); a leaderboard needs at least 2")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from designer.protocol import Protocol
-from designer.scorecard import METRICS, Figure, Scorecard, compare, paired_difference, scorecard
+from designer.scorecard import METRICS, Figure, Outcomes, Scorecard, compare, paired_difference, scorecard
+from designer.search import Progress
 from followers.population import Population
 from followers.prior import RosterPrior
 from solvers.certificate import to_json
@@ -30,11 +31,20 @@ class Comparison:
 
 
 def compare_protocols(
-    named: Sequence[tuple[str, Protocol]], population: Population, *, draws: int, seed: int
+    named: Sequence[tuple[str, Protocol]],
+    population: Population,
+    *,
+    draws: int,
+    seed: int,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Score every protocol on the same draws around a population."""
     drawn = RosterPrior().draw(population, draws, np.random.default_rng(seed))
-    outcomes = compare([p for _, p in named], drawn)
+    outcomes: list[Outcomes] = []
+    for k, (_, protocol) in enumerate(named):
+        if progress is not None:
+            progress(k, len(named))
+        outcomes += compare([protocol], drawn)
     return Comparison(
         names=tuple(name for name, _ in named),
         cards=tuple(scorecard(o) for o in outcomes),

@@ -325,3 +325,12 @@ def test_margins_need_a_prize_to_gain() -> None:
 def test_failed_assumptions_come_with_a_witness(name: str, game: LeaderboardGame, quality: np.ndarray) -> None:
     found = {a.name: a for a in check_assumptions(game, quality, ("A", "B"))}
     assert not found[name].holds and ("A" in found[name].witness or "B" in found[name].witness)
+
+
+def test_the_least_rise_above_zero_effort_pays_the_entry_fee() -> None:
+    """B stands 6e-27 above A, whose inverse rounds to zero effort: reaching B still costs A the fee."""
+    curve = tabulate([([0, 1], [0.0, 0.9]), ([0, 1], [6e-27, 0.9])])
+    game = game_of(curve, [0.5, 0.0], fee=[0.6, 0.0], scale=0.01, cap=[np.inf, 0.0])
+    assert verified(game) is EXISTS and solve_pure(game).margin[0] >= 0.1 - 1e-9
+    steep = game_of(exponential([0.0, 6e-27], [0.9, 6e-27], [0.1, 1.0]), [0.5, 0.0], fee=[0.6, 0.0], scale=0.01)
+    assert verified(steep) is EXISTS and solve_pure(steep).margin[0] == pytest.approx(0.1)
