@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ __all__ = [
     "print_solved",
     "progress_bar",
     "table",
+    "track",
 ]
 
 
@@ -65,6 +67,17 @@ def progress_bar(console: Console, what: str) -> Iterator[Progress]:
     with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def track(items: Sequence[Path], what: str, console: Console) -> Iterator[Path]:
+    """The items one by one, with a progress bar on stderr where there is a terminal and more than one item."""
+    if len(items) == 1:
+        yield items[0]
+        return
+    with progress_bar(console, what) as progress:
+        for done, item in enumerate(items):
+            progress(done, len(items))
+            yield item
 
 
 def print_solved(console: Console, name: str, solved: SolvedGame) -> None:
