@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import AfterValidator, Discriminator, Tag
 
 from followers.arrays import FloatArray, IntArray
+from followers.spec import Spec
 
-__all__ = ["Bands", "Prizes", "band_mean", "band_of_rank"]
+__all__ = ["BandForm", "Bands", "PrizeForm", "Prizes", "band_mean", "band_of_rank"]
 
 PrizeKind = Literal["winner-takes-all", "harmonic", "linear"]
 
@@ -62,6 +64,13 @@ class Prizes:
             return np.asarray(shape * (self.total / shape.sum()))
         return np.asarray(shape * self.first)
 
+    def document(self) -> Any:
+        """As a file says it."""
+        if self.values:
+            return list(self.values)
+        amount = {"first": self.first} if self.total is None else {"total": self.total}
+        return {"kind": self.kind, **amount}
+
 
 @dataclass(frozen=True, slots=True)
 class Bands:
@@ -97,6 +106,52 @@ class Bands:
             return (1,) * min(self.top, n) + ((n - self.top,) if self.top < n else ())
         width = self.width or 1
         return (width,) * (n // width) + ((n % width,) if n % width else ())
+
+    def document(self) -> Any:
+        """As a file says it."""
+        rule = {name: getattr(self, name) for name in ("top", "width") if getattr(self, name) is not None}
+        return rule or list(self.sizes)
+
+
+class PrizeRule(Spec):
+    """`prizes = { kind = ..., total = ... }`, or `first` instead of `total`; a total of 1 where neither is given."""
+
+    kind: PrizeKind
+    total: float | None = None
+    first: float | None = None
+
+
+class BandRule(Spec):
+    """`tiers = { top = k }` or `{ width = w }`."""
+
+    top: int | None = None
+    width: int | None = None
+
+
+def _read_prizes(value: list[float] | PrizeRule) -> Prizes:
+    if isinstance(value, list):
+        if len(value) < 2:
+            raise ValueError(f"{len(value)} prize(s); one per developer is needed, at least 2")
+        return Prizes(values=tuple(value))
+    total = 1.0 if value.total is None and value.first is None else value.total
+    return Prizes(kind=value.kind, total=total, first=value.first)
+
+
+def _read_bands(value: list[int] | BandRule) -> Bands:
+    return Bands(sizes=tuple(value)) if isinstance(value, list) else Bands(top=value.top, width=value.width)
+
+
+_by_shape = Discriminator(lambda value: "list" if isinstance(value, list) else "rule")
+
+PrizeForm = Annotated[
+    Annotated[list[float], Tag("list")] | Annotated[PrizeRule, Tag("rule")], _by_shape, AfterValidator(_read_prizes)
+]
+"""How a file gives prizes: a list, or a `PrizeRule`; read as `Prizes`."""
+
+BandForm = Annotated[
+    Annotated[list[int], Tag("list")] | Annotated[BandRule, Tag("rule")], _by_shape, AfterValidator(_read_bands)
+]
+"""How a file gives bands: a list of sizes, or a `BandRule`; read as `Bands`."""
 
 
 def band_of_rank(sizes: tuple[int, ...]) -> IntArray:

@@ -1,21 +1,24 @@
 """The evaluation protocol: the leader's move (DESIGN sections 1 and 3).
 
 Each knob is one field of `Protocol`, declared by `knob` with all that it does: how it changes the game it induces, what
-it costs the designer, how it reads in a sentence. Adding a knob means adding a field here; nothing else changes.
+it costs the designer, how it reads in a sentence and in a file. Adding a knob means adding a field here: game, protocol
+and study files, searches and tables follow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import AfterValidator
 
-from designer.prizes import Bands, Prizes, band_mean
+from designer.prizes import BandForm, Bands, PrizeForm, Prizes, band_mean
 from followers.arrays import FloatArray
 from followers.game import LeaderboardGame, TieRule
 from followers.population import Population
+from followers.spec import not_negative
 
 __all__ = ["Protocol", "knob", "knobs"]
 
@@ -29,9 +32,16 @@ class Knob:
     """What one field of the protocol does."""
 
     section: str
+    form: Any
+    write: Callable[[Any], Any]
     change: Change
     charge: Charge
     phrase: Phrase
+
+    @property
+    def numeric(self) -> bool:
+        """Whether a range of values makes sense."""
+        return getattr(self.form, "__origin__", self.form) is float
 
 
 def _no_charge(population: Population, value: Any) -> FloatArray:
@@ -39,13 +49,21 @@ def _no_charge(population: Population, value: Any) -> FloatArray:
 
 
 def knob(
-    default: Any, *, change: Change, phrase: Phrase, charge: Charge = _no_charge, section: str = "protocol"
+    default: Any,
+    *,
+    form: Any,
+    change: Change,
+    phrase: Phrase,
+    charge: Charge = _no_charge,
+    write: Callable[[Any], Any] = lambda value: value,
+    section: str = "protocol",
 ) -> Any:
     """A field of `Protocol`: its default, its effect on the game, its cost to the designer, its words.
 
-    `section` is the table of a file it stands in: "protocol" or "contest".
+    `form` is the pydantic type that reads its value from a file, `write` gives it back; `section` is the table of the
+    file it stands in: "protocol" or "contest".
     """
-    return field(default=default, metadata={"knob": Knob(section, change, charge, phrase)})
+    return field(default=default, metadata={"knob": Knob(section, form, write, change, charge, phrase)})
 
 
 def _pay(game: LeaderboardGame, prizes: Prizes) -> LeaderboardGame:
@@ -94,20 +112,25 @@ class Protocol:
     tiers : Bands, how ranks are published; a band's members share its prizes.
     """
 
-    prizes: Prizes = knob(Prizes(), change=_pay, phrase=_describe_prizes, section="contest")
+    prizes: Prizes = knob(
+        Prizes(), form=PrizeForm, write=Prizes.document, change=_pay, phrase=_describe_prizes, section="contest"
+    )
     ties: TieRule = knob(
         TieRule.QUALITY,
+        form=Annotated[Literal["quality", "split"], AfterValidator(TieRule)],
+        write=lambda ties: ties.value,
         change=lambda game, ties: replace(game, ties=ties),
         phrase=lambda ties: f"ties by {ties.value}" if ties is TieRule.QUALITY else "ties share prizes",
         section="contest",
     )
     tune_steps: float = knob(
         0.0,
+        form=Annotated[float, not_negative],
         change=_tune,
         charge=_tuning_compute,
         phrase=lambda steps: f"{steps:,.0f} tuning steps before the test" if steps else "direct evaluation",
     )
-    tiers: Bands = knob(Bands(), change=_band, phrase=_describe_bands)
+    tiers: Bands = knob(Bands(), form=BandForm, write=Bands.document, change=_band, phrase=_describe_bands)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ties", TieRule(self.ties))  # a user may write it as text
@@ -134,6 +157,13 @@ class Protocol:
         """What the protocol costs the designer, (B,), tuning steps times billions of parameters."""
         charges = [k.charge(population, getattr(self, name)) for name, k in knobs().items()]
         return np.asarray(np.sum(charges, axis=0))
+
+    def document(self) -> dict[str, dict[str, Any]]:
+        """The protocol as the tables of a protocol file."""
+        tables: dict[str, dict[str, Any]] = {}
+        for name, k in knobs().items():
+            tables.setdefault(k.section, {})[name] = k.write(getattr(self, name))
+        return tables
 
     def sentence(self) -> str:
         """The protocol in words; knobs at their default are left out, but for the tuning budget."""

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numba as nb
@@ -17,6 +18,7 @@ import numpy as np
 from rich.console import Console
 
 from designer.protocol import Protocol
+from followers.arrays import FloatArray
 from followers.game import LeaderboardGame, select
 from followers.prior import synthetic
 from solvers.deviations import check_free_effort
@@ -37,6 +39,10 @@ def _floor(values: Any) -> float:
     for v in values:
         total += math.exp(math.log(v) * 0.7)
     return total
+
+
+def _map_floor(pool: ThreadPoolExecutor, values: FloatArray) -> list[float]:
+    return list(pool.map(_floor, values))
 
 
 def _median_seconds(call: Callable[[], object], runs: int = RUNS) -> float:
@@ -72,12 +78,12 @@ def bench_pure() -> list[dict[str, Any]]:
         pairs = n * (n - 1) // 2
         values = np.random.default_rng(1).uniform(0.1, 1.0, (workers, pairs * batch // workers // 4))
         with ThreadPoolExecutor(workers) as pool:
-            floor = 4 * _median_seconds(lambda pool=pool, values=values: list(pool.map(_floor, values)))  # type: ignore[misc]
+            floor = 4 * _median_seconds(partial(_map_floor, pool, values))
         unpruned = _unprunable_games(n, batch)
-        ours = _median_seconds(lambda game=game: solve_pure(game))  # type: ignore[misc]
-        every_pair = _median_seconds(lambda game=unpruned: check_free_effort(game))  # type: ignore[misc]
+        ours = _median_seconds(partial(solve_pure, game))
+        every_pair = _median_seconds(partial(check_free_effort, unpruned))
         few = select(game, slice(0, batch // 100))
-        general = _median_seconds(lambda few=few: check_free_effort(few, compiled=False), 3) * 100  # type: ignore[misc]
+        general = _median_seconds(partial(check_free_effort, few, compiled=False), 3) * 100
         rows.append(
             {
                 "n": n,

@@ -139,7 +139,7 @@ def propose(
     """Search the protocol space and recommend one, side by side with direct evaluation and tune-before-test."""
     from dataclasses import replace
 
-    from studies.files import Study, protocol_document, read_population, read_study, write_toml
+    from studies.files import Study, read_population, read_study, write_toml
     from studies.propose import make_proposal, proposal_document
     from studies.tables import print_proposal, progress_bar
 
@@ -159,7 +159,7 @@ def propose(
     with progress_bar(_console(stderr=True), "searching protocols") as progress:
         proposal = make_proposal(what, progress=progress)
     if output is not None and proposal.result.best is not None:
-        write_toml(output, protocol_document(proposal.result.best.protocol))
+        write_toml(output, proposal.result.best.protocol.document())
     if as_json:
         print(json.dumps(proposal_document(proposal)))
     else:

@@ -7,25 +7,22 @@ import os
 import tempfile
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError, create_model, model_validator
 
-from designer.prizes import Bands, Prizes
-from designer.protocol import Protocol
+from designer.protocol import Protocol, knobs
 from designer.search import Goal
 from designer.space import Choice, Range, Space
 from followers.errors import InputError
-from followers.game import TieRule
 from followers.population import Population
 from followers.prior import RosterPrior
 from followers.spec import DeveloperSpec, Spec, build_population, explain, must, not_negative
 
 __all__ = [
     "Study",
-    "protocol_document",
     "read_game",
     "read_population",
     "read_protocol",
@@ -34,71 +31,13 @@ __all__ = [
 ]
 
 
-def _build(make: Any) -> AfterValidator:
-    """Turn the value into what `make` builds of it; its ValueError becomes the user's message."""
-    return AfterValidator(make)
-
-
-class PrizeRule(Spec):
-    """`prizes = { kind = ..., total = ... }`, or `first` instead of `total`; a total of 1 where neither is given."""
-
-    kind: Literal["winner-takes-all", "harmonic", "linear"]
-    total: float | None = None
-    first: float | None = None
-
-
-def _prizes(value: list[float] | PrizeRule) -> Prizes:
-    if isinstance(value, list):
-        if len(value) < 2:
-            raise ValueError(f"{len(value)} prize(s); one per developer is needed, at least 2")
-        return Prizes(values=tuple(value))
-    total = 1.0 if value.total is None and value.first is None else value.total
-    return Prizes(kind=value.kind, total=total, first=value.first)
-
-
-class BandRule(Spec):
-    """`tiers = { top = k }` or `{ width = w }`."""
-
-    top: int | None = None
-    width: int | None = None
-
-
-def _bands(value: list[int] | BandRule) -> Bands:
-    return Bands(sizes=tuple(value)) if isinstance(value, list) else Bands(top=value.top, width=value.width)
-
-
-_by_shape = Discriminator(lambda value: "list" if isinstance(value, list) else "rule")
-PrizeField = Annotated[
-    Annotated[list[float], Tag("list")] | Annotated[PrizeRule, Tag("rule")], _by_shape, _build(_prizes)
-]
-BandField = Annotated[Annotated[list[int], Tag("list")] | Annotated[BandRule, Tag("rule")], _by_shape, _build(_bands)]
-TieField = Annotated[Literal["quality", "split"], _build(TieRule)]
-Steps = Annotated[float, not_negative]
-
-
-class ContestSpec(Spec):
-    """`[contest]`."""
-
-    prizes: PrizeField
-    ties: TieField = TieRule.QUALITY  # type: ignore[assignment]
-
-
-class LooseContestSpec(Spec):
-    """`[contest]` of a protocol file, where the prizes have a default."""
-
-    prizes: PrizeField = Prizes()  # type: ignore[assignment]
-    ties: TieField = TieRule.QUALITY  # type: ignore[assignment]
-
-
 def _only(neutral: float) -> AfterValidator:
     return must(lambda x: x == neutral, f"only {neutral:g} is solved by this version of truerank")
 
 
-class ProtocolSpec(Spec):
-    """`[protocol]`. Measurement rules that this version cannot solve may be written down, but only at rest."""
+class RulesAtRest(Spec):
+    """Measurement rules of `[protocol]` that this version cannot solve: they may be written down, but only at rest."""
 
-    tune_steps: Steps = 0.0
-    tiers: BandField = Bands()  # type: ignore[assignment]
     precision: Annotated[float, _only(0)] = 0.0
     test_items: Annotated[int, _only(0)] = 0
     noise: Annotated[float, _only(0)] = 0.0
@@ -107,36 +46,11 @@ class ProtocolSpec(Spec):
     audit: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def _no_audit(self) -> ProtocolSpec:
+    def _no_audit(self) -> RulesAtRest:
         probability = (self.audit or {}).get("probability", [])
         if any(p != 0 for p in (probability if isinstance(probability, list) else [probability])):
             raise ValueError("audit.probability is not zero; audits are not solved by this version of truerank")
         return self
-
-
-class GameFile(Spec):
-    """A game file."""
-
-    developers: list[DeveloperSpec]
-    contest: ContestSpec
-    protocol: ProtocolSpec = ProtocolSpec()
-    provenance: dict[str, str] = {}
-
-
-class PopulationFile(Spec):
-    """A population file: a game file of which only the developers count."""
-
-    developers: list[DeveloperSpec]
-    contest: LooseContestSpec = LooseContestSpec()
-    protocol: ProtocolSpec = ProtocolSpec()
-    provenance: dict[str, str] = {}
-
-
-class ProtocolFile(Spec):
-    """A protocol file."""
-
-    contest: LooseContestSpec = LooseContestSpec()
-    protocol: ProtocolSpec = ProtocolSpec()
 
 
 class RangeSpec(Spec):
@@ -147,13 +61,63 @@ class RangeSpec(Spec):
     step: float | None = None
 
 
-class SpaceSpec(Spec):
-    """`[space]`: the knobs the search may turn."""
+def _table(section: str, base: type[Spec], *, required: tuple[str, ...] = ()) -> Any:
+    """The model of a table of a file: the knobs that stand in it, and what `base` has."""
+    fields: dict[str, Any] = {
+        name: (k.form, ... if name in required else getattr(Protocol(), name))
+        for name, k in knobs().items()
+        if k.section == section
+    }
+    return create_model(f"{section.title()}Table", __base__=base, **fields)
 
-    tune_steps: RangeSpec | list[Steps] | None = None
-    tiers: list[BandField] | None = None
-    ties: list[TieField] | None = None
-    prizes: list[PrizeField] | None = None
+
+def _space_table() -> Any:
+    """`[space]`: for each knob a list of values, or a range where it is a number."""
+    by_shape = Discriminator(lambda value: "list" if isinstance(value, list) else "range")
+    fields: dict[str, Any] = {}
+    for name, k in knobs().items():
+        options: Any = list[k.form]  # type: ignore[name-defined]
+        if k.numeric:
+            options = Annotated[Annotated[options, Tag("list")] | Annotated[RangeSpec, Tag("range")], by_shape]
+        fields[name] = (options, None)
+    return create_model("SpaceTable", __base__=Spec, **fields)
+
+
+if TYPE_CHECKING:  # these models are made from the knobs when the module is loaded
+    ContestTable: TypeAlias = Any
+    LooseContestTable: TypeAlias = Any
+    ProtocolTable: TypeAlias = Any
+    SpaceTable: TypeAlias = Any
+else:
+    ContestTable = _table("contest", Spec, required=("prizes",))
+    LooseContestTable = _table("contest", Spec)
+    ProtocolTable = _table("protocol", RulesAtRest)
+    SpaceTable = _space_table()
+
+
+class GameFile(Spec):
+    """A game file."""
+
+    developers: list[DeveloperSpec]
+    contest: ContestTable
+    protocol: ProtocolTable = Field({}, validate_default=True)
+    provenance: dict[str, str] = {}
+
+
+class PopulationFile(Spec):
+    """A population file: a game file of which only the developers count."""
+
+    developers: list[DeveloperSpec]
+    contest: LooseContestTable = Field({}, validate_default=True)
+    protocol: ProtocolTable = Field({}, validate_default=True)
+    provenance: dict[str, str] = {}
+
+
+class ProtocolFile(Spec):
+    """A protocol file, where everything has a default."""
+
+    contest: LooseContestTable = Field({}, validate_default=True)
+    protocol: ProtocolTable = Field({}, validate_default=True)
 
 
 class GoalSpec(Spec):
@@ -178,9 +142,9 @@ class StudyFile(Spec):
     """A study file for `truerank propose`."""
 
     population: str = "gsm8k"
-    contest: LooseContestSpec = LooseContestSpec()
-    protocol: ProtocolSpec = ProtocolSpec()
-    space: SpaceSpec | None = None
+    contest: LooseContestTable = Field({}, validate_default=True)
+    protocol: ProtocolTable = Field({}, validate_default=True)
+    space: SpaceTable | None = None
     goal: GoalSpec = GoalSpec()
     prior: PriorSpec = PriorSpec()
     trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
@@ -231,23 +195,17 @@ def _parse(path: Path, model: type[F]) -> F:
         raise explain(error, str(path), model) from None
 
 
-def _protocol(path: Path, contest: ContestSpec | LooseContestSpec, rules: ProtocolSpec) -> Protocol:
+def _protocol(path: Path, spec: Any) -> Protocol:
     try:
-        return Protocol(
-            prizes=contest.prizes,  # type: ignore[arg-type]
-            ties=TieRule(contest.ties),
-            tune_steps=rules.tune_steps,
-            tiers=rules.tiers,  # type: ignore[arg-type]
-        )
+        return Protocol(**{name: getattr(getattr(spec, k.section), name) for name, k in knobs().items()})
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
 
 
 def fit(protocol: Protocol, population: Population, path: object) -> Protocol:
-    """The protocol, once prizes and bands are known to suit the population; `path` names the file in errors."""
+    """The protocol, once it is known to suit the population; `path` names the file in errors."""
     try:
-        protocol.prizes.schedule(population.n)
-        protocol.tiers.partition(population.n)
+        protocol.induce(population)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
     return protocol
@@ -257,7 +215,7 @@ def read_game(path: Path) -> tuple[Population, Protocol]:
     """The population and protocol of a game file."""
     spec = _parse(path, GameFile)
     population = build_population(spec.developers, str(path), spec.provenance)
-    return population, fit(_protocol(path, spec.contest, spec.protocol), population, path)
+    return population, fit(_protocol(path, spec), population, path)
 
 
 def read_population(name: str, base: Path | None = None) -> Population:
@@ -274,7 +232,7 @@ def read_population(name: str, base: Path | None = None) -> Population:
 def read_protocol(path: Path) -> Protocol:
     """The protocol of a protocol file."""
     spec = _parse(path, ProtocolFile)
-    return _protocol(path, spec.contest, spec.protocol)
+    return _protocol(path, spec)
 
 
 def read_study(path: Path) -> Study:
@@ -284,21 +242,19 @@ def read_study(path: Path) -> Study:
         return Study(read_population(str(path)), None, Goal(), RosterPrior(), None, None, None)
     spec = _parse(path, StudyFile)
     population = read_population(spec.population, path.parent)
-    base = fit(_protocol(path, spec.contest, spec.protocol), population, path)
+    base = fit(_protocol(path, spec), population, path)
     try:
         goal = Goal(spec.goal.optimise, dict(spec.goal.at_least), spec.goal.steady)
         space = _space(spec.space, base)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
-    for domain in space.domains.values() if space else ():
+    for name, domain in space.domains.items() if space else ():
         for option in domain.options if isinstance(domain, Choice) else ():
-            if isinstance(option, Prizes | Bands):
-                option_at = Protocol(prizes=option) if isinstance(option, Prizes) else Protocol(tiers=option)
-                fit(option_at, population, path)
+            fit(replace(base, **{name: option}), population, path)
     return Study(population, space, goal, RosterPrior(**spec.prior.model_dump()), spec.trials, spec.draws, spec.seed)
 
 
-def _space(spec: SpaceSpec | None, base: Protocol) -> Space | None:
+def _space(spec: Any, base: Protocol) -> Space | None:
     if spec is None:
         return None
     domains: dict[str, Range | Choice] = {}
@@ -311,23 +267,6 @@ def _space(spec: SpaceSpec | None, base: Protocol) -> Space | None:
     if not domains:
         raise ValueError("space: empty; name at least one knob")
     return Space(domains, base)
-
-
-def protocol_document(protocol: Protocol) -> dict[str, Any]:
-    """A protocol as the tables of a protocol file."""
-    prizes, tiers = protocol.prizes, protocol.tiers
-    prize_rule: Any = list(prizes.values)
-    if not prizes.values:
-        amount = {"total": prizes.total} if prizes.total is not None else {"first": prizes.first}
-        prize_rule = {"kind": prizes.kind, **amount}
-    band_rule: Any = list(tiers.sizes)
-    for name in ("top", "width"):
-        if getattr(tiers, name) is not None:
-            band_rule = {name: getattr(tiers, name)}
-    return {
-        "contest": {"prizes": prize_rule, "ties": protocol.ties.value},
-        "protocol": {"tune_steps": protocol.tune_steps, "tiers": band_rule},
-    }
 
 
 def write_toml(path: Path, document: Mapping[str, Any]) -> None:

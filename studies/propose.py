@@ -146,12 +146,10 @@ def versions() -> dict[str, str]:
 
 
 def _row_document(row: Row) -> dict[str, Any]:
-    from studies.files import protocol_document
-
     solved = row.stated.equilibrium
     stated = {m: to_json(float(v[0])) for m, v in row.stated.values.items()}
     return {
-        **protocol_document(row.protocol),
+        **row.protocol.document(),
         "sentence": row.protocol.sentence(),
         "stated_population": {
             "status": solved.status(0).value,

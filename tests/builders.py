@@ -34,7 +34,10 @@ def game_of(
     order: Sequence[int] | None = None,
 ) -> LeaderboardGame:
     n = len(prizes)
-    spread = lambda x: np.broadcast_to(np.asarray(x, dtype=float), (n,)).copy()  # noqa: E731 (used six times below)
+
+    def spread(x: Any) -> np.ndarray:
+        return np.broadcast_to(np.asarray(x, dtype=float), (n,)).copy()
+
     return LeaderboardGame(
         curve=curve,
         cost=PowerCost(spread(scale), spread(exponent), spread(free), spread(fee)),

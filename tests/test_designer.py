@@ -195,3 +195,35 @@ def test_spaces_name_their_knobs() -> None:
         Range(2, 1)
     assert default_space().parameters(Protocol(tune_steps=99_999.0)) is None
     assert default_space().parameters(Protocol()) == {"tune_steps": 0.0, "tiers": 0}
+
+
+def test_adding_a_knob_takes_one_place() -> None:
+    """A knob that is declared reaches the game, the designer's cost, files, searches and sentences by itself."""
+    from dataclasses import dataclass
+    from typing import Annotated
+
+    from designer import protocol as module
+    from designer.protocol import knob
+    from followers.spec import not_negative
+    from studies import files
+
+    @dataclass(frozen=True)
+    class Wider(Protocol):
+        bonus: float = knob(
+            0.0,
+            form=Annotated[float, not_negative],
+            change=lambda game, bonus: replace(game, prizes=game.prizes + bonus),
+            charge=lambda people, bonus: np.full(people.batch, bonus),
+            phrase=lambda bonus: f"a bonus of {bonus:g}",
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "Protocol", Wider)
+        protocol = Wider(bonus=2.0)
+        assert protocol.induce(roster()).prizes.min() > 2.0
+        assert protocol.cost(roster())[0] == 2.0 and "a bonus of 2" in protocol.sentence()
+        assert protocol.document()["protocol"]["bonus"] == 2.0
+        patch.setattr(files, "Protocol", Wider)
+        assert "bonus" in files._table("protocol", files.RulesAtRest).model_fields
+        assert files._space_table().model_validate({"bonus": {"low": 0.0, "high": 1.0}}).bonus.high == 1.0
+        assert Space({"bonus": Range(0.0, 1.0)}, base=Wider()).parameters(protocol) is None
