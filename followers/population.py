@@ -28,6 +28,7 @@ class Population:
     parameters_b : (n,), model size in billions of parameters; weighs the designer's tuning compute.
     score_stderr : (n,), standard error of the measured level of each curve; 0 where unknown.
     provenance : where the numbers come from, for reports.
+    notes : what was changed in reading them.
     """
 
     names: tuple[str, ...]
@@ -39,6 +40,7 @@ class Population:
     parameters_b: FloatArray
     score_stderr: FloatArray
     provenance: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.names) < 2:

@@ -159,6 +159,11 @@ class TabulatedSpec(Spec):
         _check_table(self.effort, self.score, "efforts", "scores", 1)
         return self
 
+    def largest_fall(self) -> float:
+        """How far scores fall from any step to a later one; 0 where they never do."""
+        scores = np.array(self.score)
+        return float(np.max(np.maximum.accumulate(scores) - scores))
+
     @staticmethod
     def stack(specs: Sequence[Any]) -> ScoreCurve:
         """The curve of all these developers."""
@@ -289,6 +294,11 @@ def build_population(
         parameters_b=_column(developers, "parameters_b"),
         score_stderr=_column(developers, "score_stderr"),
         provenance=dict(provenance or {}),
+        notes=tuple(
+            f"{d.name}: measured scores fall by up to {fall:.4g} and were pooled (isotonic regression)"
+            for d in developers
+            if isinstance(d.curve, TabulatedSpec) and (fall := d.curve.largest_fall()) > 0
+        ),
     )
 
 

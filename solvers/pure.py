@@ -242,11 +242,13 @@ def solve_pure(
             codes[b] = 2
             notes[b] = (f"the budget of {node_budget} lattice nodes ran out before the search was complete",)
         if find_all:
-            unique[b] = _uniqueness(len(found), outcome.exhausted, bool(still[b]), single)
+            unique[b] = _uniqueness(len(found), outcome.exhausted, still=bool(still[b]), game=single)
             if not outcome.exhausted and codes[b] == 0:
                 notes[b] = (f"the list may be incomplete: the budget of {node_budget} lattice nodes ran out",)
     if game.batch == 1 and not find_all and codes[0] == 0 and unique[0] == -1:
         unique[0] = _more_than_one(game, profiles.get(0, (free_profile(game),))[0], float(tolerance[0]))
+        if unique[0] == -1 and holding[0]:
+            unique[0] = _uniqueness_by_search(game, float(tolerance[0]), node_budget)
     return PureEquilibrium(game, codes, profiles, margin, margins, ranks, unique, nodes, tolerance, refutations, notes)
 
 
@@ -275,12 +277,21 @@ def _unresolved(game: LeaderboardGame) -> IntArray:
     return np.flatnonzero(lost.any(axis=1) & (game.prize_span > 0))
 
 
-def _uniqueness(found: int, exhausted: bool, still: bool, game: LeaderboardGame) -> int:
+def _uniqueness(found: int, exhausted: bool, *, still: bool, game: LeaderboardGame) -> int:
     """1 only where the lattice holds every equilibrium: no stretch of constant cost to move along."""
     if found > 1:
         return 0
     no_plateaus = bool((game.free_effort() == 0).all() and np.isnan(game.plateau_effort()).all())
     return 1 if found == 1 and exhausted and (still or no_plateaus) else -1
+
+
+def _uniqueness_by_search(game: LeaderboardGame, tol: float, node_budget: int) -> int:
+    """Go through the whole lattice of a single game, where costs are known well enough."""
+    lattice = build_lattice(game)
+    if lattice.lost > 0.1 * tol:
+        return -1
+    outcome = search(lattice, tol=tol, node_budget=node_budget, find_all=True)
+    return _uniqueness(len(outcome.profiles), outcome.exhausted, still=False, game=game)
 
 
 def _more_than_one(game: LeaderboardGame, profile: Profile, tol: float) -> int:

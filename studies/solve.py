@@ -78,7 +78,7 @@ def document(solved: SolvedGame) -> dict[str, Any]:
     """The JSON object of DESIGN section 7; numbers that are undefined or infinite are null, with a note."""
     status, result = solved.status, solved.result
     exists = status is Status.EXISTS
-    notes = list(solved.certificate.notes)
+    notes = [*solved.population.notes, *solved.certificate.notes]
     margin = solved.certificate.margin
     if not np.isfinite(margin):
         notes.append("stability_margin is unbounded: no deviation gains a prize or saves a cost")

@@ -107,8 +107,8 @@ def print_solved(console: Console, name: str, solved: SolvedGame) -> None:
         verb = "gains" if d.gain > 0 else "would lose"
         how = "" if d.attained else "just above "
         console.print(
-            f"most tempted: {names[d.developer]} {verb} {number(abs(d.gain))} by {how}{number(d.effort)} steps, "
-            f"to rank {d.rank}"
+            f"most tempted: {names[d.developer]} {verb} {number(abs(d.gain))} with {how}{number(d.effort)} steps, "
+            f"at rank {d.rank}"
         )
     if certificate.cycle:
         console.print(f"a race that never ends ({len(certificate.cycle)} moves):")
@@ -119,7 +119,7 @@ def print_solved(console: Console, name: str, solved: SolvedGame) -> None:
             )
         if len(certificate.cycle) > 8:
             console.print(f"  ... and {len(certificate.cycle) - 8} more")
-    for note in certificate.notes:
+    for note in (*solved.population.notes, *certificate.notes):
         console.print(f"note: {note}")
     console.print(f"checker: {solved.report.summary()}")
     for a in solved.assumptions:

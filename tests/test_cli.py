@@ -162,6 +162,16 @@ def test_a_protocol_file_overrides_the_game(games: Path, tmp_path: Path, capsys:
     assert "3 given for 2" in run(capsys, "solve", games / "two-close-rivals.toml", "--protocol", plan)[2]
 
 
+def test_pooled_measurements_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "game.toml"
+    curve = '{ kind = "tabulated", effort = [0, 100, 200], score = [0.5, 0.4, 0.6] }'
+    old = '{ kind = "generalized-logit", lower = 0.0, upper = 1.0, intercept = -0.3, slope = 1.0 }'
+    path.write_text(GOOD.replace(old, curve))
+    code, out, _ = run(capsys, "solve", path, "--json")
+    assert code == 0 and "A: measured scores fall by up to 0.1 and were pooled" in lines(out)[0]["notes"][0]
+    assert "pooled" in run(capsys, "solve", path)[1]
+
+
 def test_mixed_is_refused_by_name(games: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "solve", games / "free-effort.toml", "--method", "mixed")
     assert code == 2 and "--method mixed" in err

@@ -196,6 +196,7 @@ def test_a_legacy_entrant_makes_a_rival_hold_effort() -> None:
     game = game_of(linear([0.0, 0.5], [1.0, 1.0]), [1.0, 0.0], cap=[np.inf, 0.0])
     result = solve_pure(game, find_all=True)
     assert efforts_of(result) == {(0.5, 0.0)} and result.unique[0] == 1 and verified(game) is EXISTS
+    assert solve_pure(game).unique[0] == 1  # a single game is searched to the end
     loser = replace(game, tie_order=np.array([[1, 0]]))  # now the legacy entrant wins the tie: no least effort wins
     assert verified(loser) is ABSENT
 

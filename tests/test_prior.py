@@ -1,0 +1,61 @@
+"""Draws of a roster in which everybody follows another law."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from designer import Protocol
+from followers import RosterPrior, select
+from followers.population import Population
+from followers.spec import DeveloperSpec, build_population
+from solvers import check, solve_pure
+
+CURVES = [
+    {"kind": "generalized-logit", "lower": 0.2, "upper": 0.9, "intercept": -3.0, "slope": 0.7},
+    {"kind": "exponential", "lower": 0.1, "upper": 0.8, "rate": 0.01},
+    {"kind": "linear", "lower": 0.3, "rate": 0.001},
+    {"kind": "tabulated", "effort": [0.0, 10.0, 100.0], "score": [0.2, 0.4, 0.6]},
+    {"kind": "tabulated", "effort": [5.0], "score": [0.35]},
+]
+COSTS = [
+    {"kind": "power", "scale": 0.01},
+    {"kind": "tabulated", "effort": [0.0, 10.0, 50.0], "cost": [0.0, 0.1, 2.0]},
+    {"kind": "power", "scale": 0.01, "entry_fee": 0.05},
+    {"kind": "power", "scale": 0.02, "exponent": 2.0},
+    {"kind": "power", "scale": 0.01},
+]
+
+
+def motley() -> Population:
+    specs = [
+        {"name": "abcde"[i], "quality": float(i), "curve": CURVES[i], "cost": COSTS[i], "score_stderr": 0.02}
+        for i in range(5)
+    ]
+    return build_population([DeveloperSpec.model_validate(s) for s in specs], "here")
+
+
+def test_a_draw_lifts_each_curve_by_the_shift_of_its_quality_and_scales_each_cost() -> None:
+    base = motley()
+    drawn = RosterPrior(cost_spread=0.3).draw(base, 7, np.random.default_rng(2))
+    shift = drawn.quality - base.quality
+    assert shift.std() > 0.005
+    factors = []
+    for effort in (0.0, 3.0, 10.0, 77.0, 1e4):
+        np.testing.assert_allclose(drawn.curve.score(effort) - base.curve.score(effort), shift, atol=1e-12)
+        if effort:
+            factors.append(drawn.cost.cost(np.full((7, 5), effort)) / base.cost.cost(np.full(5, effort)))
+    for factor in factors[1:]:
+        np.testing.assert_allclose(factor, factors[0], rtol=1e-9)
+    assert np.log(factors[0]).std() > 0.1
+
+
+def test_a_motley_batch_is_its_games_and_every_answer_is_verified() -> None:
+    drawn = RosterPrior().draw(motley(), 12, np.random.default_rng(4))
+    game = Protocol(tune_steps=20.0).induce(drawn)
+    result = solve_pure(game)
+    for b in range(12):
+        single = select(game, [b])
+        alone = solve_pure(single)
+        assert alone.status() is result.status(b) and alone.margin[0] == result.margin[b]
+        report = check(single, result.certificate(b))
+        assert report.passed, report.summary()
