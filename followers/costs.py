@@ -24,6 +24,10 @@ class EffortCost(Protocol):
         """c(effort)."""
         ...
 
+    def marginal(self, effort: Any) -> FloatArray:
+        """c'(effort) from the right, prize units per step; an entry fee is a jump and no slope."""
+        ...
+
     def entry_jump(self) -> FloatArray:
         """Limit of c(e) as e falls to zero: the entry fee."""
         ...
@@ -59,6 +63,13 @@ class PowerCost:
         with np.errstate(invalid="ignore", over="ignore"):
             variable = np.where(self.scale > 0, self.scale * paid**self.exponent, 0.0)
         return variable + np.where(np.asarray(effort) > 0, self.entry_fee, 0.0)
+
+    def marginal(self, effort: Any) -> FloatArray:
+        """scale * exponent * (e - free)^(exponent - 1) beyond the free effort, else 0."""
+        paid = np.asarray(effort, dtype=np.float64) - self.free
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            slope = self.scale * self.exponent * np.maximum(paid, 0.0) ** (self.exponent - 1.0)
+        return np.where((paid >= 0) & (self.scale > 0), slope, 0.0)
 
     def entry_jump(self) -> FloatArray:
         """The entry fee."""
@@ -106,6 +117,12 @@ class TabulatedCost:
             run = np.where(slopes > 0, slopes * (effort - self.efforts[..., :-1]), 0.0)
         chords: FloatArray = np.max(self.costs[..., :-1] + run, axis=-1)
         return np.maximum(chords, 0.0)
+
+    def marginal(self, effort: Any) -> FloatArray:
+        """Slope of the piece that begins at or before the effort."""
+        effort = np.asarray(effort, dtype=np.float64)[..., None]
+        begun: FloatArray = np.max(np.where(self.efforts[..., :-1] <= effort, self._slopes(), 0.0), axis=-1)
+        return begun
 
     def entry_jump(self) -> FloatArray:
         """Zero: a convex cost does not jump."""

@@ -32,6 +32,14 @@ class ScoreCurve(Protocol):
         """v(effort) as (score, tail), normalised so that the order of scores is the lexicographic order."""
         ...
 
+    def derivative(self, effort: Any) -> FloatArray:
+        """v'(effort), score per step."""
+        ...
+
+    def anchored(self, start: FloatArray) -> ScoreCurve:
+        """The curve of developers whose effort begins at `start` (..., n); most curves are the same from anywhere."""
+        ...
+
     def effort_to_reach(self, score: Any, tail: Any = 0.0) -> FloatArray:
         """inf{e >= 0 : v(e) >= score + tail}; inf where the curve never gets there."""
         ...
@@ -99,6 +107,16 @@ class GeneralizedLogit:
         part = (self.upper - self.lower) * _logistic(-np.abs(x))
         return two_sum(np.where(x >= 0, self.upper, self.lower), np.where(x >= 0, -part, part))
 
+    def derivative(self, effort: Any) -> FloatArray:
+        """(upper - lower) * slope * y (1 - y) / (1 + effort), y the share of the rise."""
+        place = _as_float(effort)
+        x = self.intercept + self.slope * np.log1p(place)
+        return (self.upper - self.lower) * self.slope * _logistic(x) * _logistic(-x) / (1.0 + place)
+
+    def anchored(self, start: FloatArray) -> GeneralizedLogit:
+        """The same from anywhere."""
+        return self
+
     def effort_to_reach(self, score: Any, tail: Any = 0.0) -> FloatArray:
         """exp((logit(y) - intercept) / slope) - 1 with y the share of the rise, clipped at zero."""
         rise = (_as_float(score) - self.lower) + tail
@@ -155,6 +173,14 @@ class Exponential:
         low = grown < np.log(2.0)
         return two_sum(np.where(low, self.lower, self.upper), rise * np.where(low, -np.expm1(-grown), -np.exp(-grown)))
 
+    def derivative(self, effort: Any) -> FloatArray:
+        """(upper - lower) * rate * exp(-rate * effort)."""
+        return np.asarray((self.upper - self.lower) * self.rate * np.exp(-self.rate * _as_float(effort)))
+
+    def anchored(self, start: FloatArray) -> Exponential:
+        """The same from anywhere."""
+        return self
+
     def effort_to_reach(self, score: Any, tail: Any = 0.0) -> FloatArray:
         """log(1 + (score - lower) / (upper - score)) / rate, clipped at zero."""
         gap = (self.upper - _as_float(score)) - tail
@@ -200,6 +226,14 @@ class Linear:
         with np.errstate(invalid="ignore"):  # rate 0 times infinite effort is no effort's worth of score
             gain = np.where(self.rate > 0, self.rate * _as_float(effort), 0.0)
         return two_sum(self.lower, gain)
+
+    def derivative(self, effort: Any) -> FloatArray:
+        """The rate."""
+        return np.broadcast_to(self.rate, np.broadcast_shapes(np.shape(effort), np.shape(self.rate))).astype(np.float64)
+
+    def anchored(self, start: FloatArray) -> Linear:
+        """The same from anywhere."""
+        return self
 
     def effort_to_reach(self, score: Any, tail: Any = 0.0) -> FloatArray:
         """(score - lower) / rate, clipped at zero."""

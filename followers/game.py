@@ -12,6 +12,7 @@ from followers.arrays import BoolArray, FloatArray, IntArray, above
 from followers.costs import EffortCost
 from followers.curves import ScoreCurve
 from followers.grouping import Part
+from followers.measurement import Audit, Noise, grid_level, grid_score
 from followers.roster import RosterCost, RosterCurve
 
 __all__ = ["LeaderboardGame", "TieRule", "select"]
@@ -41,6 +42,9 @@ class LeaderboardGame:
     prizes : (B, n), prize of rank 1..n, non-increasing.
     ties : TieRule
     tie_order : (B, n), a permutation of 0..n-1 per game; the smaller number wins a tie under `quality`.
+    noise : error of the observed scores, None where they are exact.
+    precision : grid to which published scores are rounded down, score units; 0 where they are not rounded.
+    audit : re-tests of published entries, None without.
     """
 
     curve: ScoreCurve
@@ -50,6 +54,9 @@ class LeaderboardGame:
     prizes: FloatArray
     ties: TieRule
     tie_order: IntArray
+    noise: Noise | None = None
+    precision: float = 0.0
+    audit: Audit | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ties", TieRule(self.ties))  # plain text must not slip past `is`
@@ -71,6 +78,65 @@ class LeaderboardGame:
         free = np.fmax(self.cost.free_effort(), self.cost.plateau_end())
         if np.any(np.isinf(np.minimum(free, self.effort_cap))):
             raise ValueError("game: effort without end at no further cost; give a positive cost or an effort cap")
+        # a curve over several tasks, or one of which a part is hidden, depends on where effort begins
+        object.__setattr__(self, "curve", self.curve.anchored(self.head_start))
+        self._check_measurement()
+
+    def _check_measurement(self) -> None:
+        """Refuse measurement rules that contradict each other, by name."""
+        if not (np.isfinite(self.precision) and self.precision >= 0):
+            raise ValueError(f"precision = {self.precision:g}; must be a finite grid that is not negative (0: exact)")
+        if self.noise is not None and self.ties is TieRule.SPLIT:
+            raise ValueError('ties = "split" with noise: noisy scores never tie; use ties = "quality" or no noise')
+        if self.noise is not None and self.precision > 0:
+            raise ValueError(
+                f"precision = {self.precision:g} with noise: scores are either rounded or noisy; set one of them to 0"
+            )
+        if self.audit is not None and self.audit.probability.shape != self.head_start.shape:
+            raise ValueError(
+                f"audit.probability has shape {self.audit.probability.shape}; must be {self.head_start.shape}: "
+                "one per rank"
+            )
+        counted = "test_items" if self.noise is not None and self.noise.items else "audit.items" if self.audit else ""
+        if counted:
+            low, high = self.scores(0.0)[0], self.scores(self.worthwhile_effort())[0]
+            wrong = (low < 0) | ~(high <= 1)
+            if wrong.any():
+                b, i = np.argwhere(wrong)[0]
+                raise ValueError(
+                    f"{counted}: scores of developer {i + 1} run from {low[b, i]:g} to {high[b, i]:g}; shares of "
+                    "correct items must stay within [0, 1]"
+                )
+
+    @property
+    def exact(self) -> bool:
+        """Whether scores are published as they are, and nobody is audited: the game of DESIGN section 2."""
+        return self.noise is None and self.precision == 0 and self.audit is None
+
+    @property
+    def penalty(self) -> FloatArray:
+        """What a flagged entry at each rank is expected to lose, (B, n): p_r * (R_r - R_n + fine); 0 without audits."""
+        if self.audit is None:
+            return np.zeros_like(self.prizes)
+        return self.audit.probability * (self.prizes - self.prizes[:, -1:] + self.audit.fine)
+
+    def flagged(self, efforts: Any) -> FloatArray:
+        """Probability of being flagged once audited, at efforts (..., B, n); zero without audits."""
+        if self.audit is None:
+            return np.zeros(np.broadcast_shapes(np.shape(efforts), self.head_start.shape))
+        return self.audit.flagged(self.scores(efforts)[0], self.scores(0.0)[0])
+
+    def published(self, efforts: Any) -> tuple[FloatArray, FloatArray]:
+        """Published scores at efforts (..., B, n) as two floats, before noise: rounded down where there is a grid."""
+        score, tail = self.scores(efforts)
+        if self.precision == 0:
+            return score, tail
+        rounded = grid_score(grid_level(score, tail, self.precision), self.precision)
+        return rounded, np.zeros_like(rounded)
+
+    def worthwhile_effort(self) -> FloatArray:
+        """Most effort that any prize could pay for, within the cap, (B, n), steps."""
+        return np.minimum(self.cost.affordable(self.prize_span[:, None]), self.effort_cap)
 
     @property
     def batch(self) -> int:
@@ -148,7 +214,8 @@ def select(game: LeaderboardGame, index: Any) -> LeaderboardGame:
         for name in ("head_start", "effort_cap", "prizes", "tie_order")
     }
     curve, cost = _select_law(game.curve, index, game.batch), _select_law(game.cost, index, game.batch)
-    return replace(game, curve=curve, cost=cost, **arrays)  # type: ignore[arg-type]
+    audit = game.audit and replace(game.audit, probability=game.audit.probability[index])
+    return replace(game, curve=curve, cost=cost, audit=audit, **arrays)  # type: ignore[arg-type]
 
 
 def _select_law(law: T, index: Any, batch: int) -> T:

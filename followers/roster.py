@@ -31,6 +31,15 @@ class RosterCurve:
         hi = gather(self.parts, self.n, lambda c, x: c.score_pair(x[0])[0], effort)
         return hi, gather(self.parts, self.n, lambda c, x: c.score_pair(x[0])[1], effort)
 
+    def derivative(self, effort: Any) -> FloatArray:
+        """v'(effort)."""
+        return gather(self.parts, self.n, lambda c, x: c.derivative(x[0]), effort)
+
+    def anchored(self, start: FloatArray) -> RosterCurve:
+        """Each part anchored at its developers' starts."""
+        parts = tuple(Part(p.developers, p.law.anchored(start[..., p.developers])) for p in self.parts)
+        return RosterCurve(parts, self.n)
+
     def effort_to_reach(self, score: Any, tail: Any = 0.0) -> FloatArray:
         """inf{e >= 0 : v(e) >= score + tail}."""
         return gather(self.parts, self.n, lambda c, x: c.effort_to_reach(x[0], x[1]), score, tail)
@@ -69,6 +78,10 @@ class RosterCost:
     def cost(self, effort: Any) -> FloatArray:
         """c(effort)."""
         return gather(self.parts, self.n, lambda c, x: c.cost(x[0]), effort)
+
+    def marginal(self, effort: Any) -> FloatArray:
+        """c'(effort)."""
+        return gather(self.parts, self.n, lambda c, x: c.marginal(x[0]), effort)
 
     def entry_jump(self) -> FloatArray:
         """Limit of c at zero from above."""

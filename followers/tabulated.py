@@ -45,6 +45,21 @@ class Tabulated:
         score = self.score(effort)
         return score, np.zeros_like(score)
 
+    def derivative(self, effort: Any) -> FloatArray:
+        """Slope of the cubic; zero before the first and beyond the last step."""
+        effort = np.asarray(effort, dtype=np.float64)
+        left = np.clip((self.steps <= effort[..., None]).sum(axis=-1) - 1, 0, self.steps.shape[-1] - 2)
+        x0, x1 = self._pick(self.steps, left), self._pick(self.steps, left + 1)
+        rise = self._pick(self.scores, left + 1) - self._pick(self.scores, left)
+        d0, d1 = self._pick(self.slopes, left), self._pick(self.slopes, left + 1)
+        secant, t = rise / (x1 - x0), (np.clip(effort, x0, x1) - x0) / (x1 - x0)
+        slope = d0 + t * (6.0 * secant - 4.0 * d0 - 2.0 * d1 + t * (3.0 * (d0 + d1) - 6.0 * secant))
+        return np.where((effort >= x0) & (effort <= x1), np.maximum(slope, 0.0), 0.0)
+
+    def anchored(self, start: FloatArray) -> Tabulated:
+        """The same from anywhere."""
+        return self
+
     def effort_to_reach(self, score: Any, tail: Any = 0.0) -> FloatArray:
         """Exact at knots; inside a segment, bisection to the last bit."""
         level = np.asarray(score, dtype=np.float64)[..., None]
