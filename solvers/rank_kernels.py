@@ -11,7 +11,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-__all__ = ["expected_prizes", "expected_prizes_and_slopes"]
+__all__ = ["board_rewards", "expected_prizes", "expected_prizes_and_slopes", "smoothed_rewards"]
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -88,3 +88,68 @@ def expected_prizes_and_slopes(below: Any, who: Any, prizes: Any, which: Any) ->
                 prefix[c] = b * prefix[c] + (1.0 - b) * prefix[c - 1]
             prefix[0] *= b
     return result, slopes
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def board_rewards(below: Any, prizes: Any) -> Any:
+    """Expected prize of every developer at every observed score, (Y, n), from below (Y, n) and prizes (n,).
+
+    below[y, j] : probability that j is observed below score y. All n at once in O(n^2): the count above among those
+    before i (prefix_i), and the expected prize given that count among those after i (suffix_{i+1}).
+    """
+    points, n = below.shape
+    result = np.empty((points, n))
+    suffix, prefix = np.empty((n + 1, n + 1)), np.empty(n + 1)
+    for y in range(points):
+        for c in range(n):
+            suffix[n, c] = prizes[c]
+        suffix[n, n] = prizes[n - 1]
+        for j in range(n - 1, 0, -1):
+            b = below[y, j]
+            for c in range(j + 1):
+                suffix[j, c] = b * suffix[j + 1, c] + (1.0 - b) * suffix[j + 1, c + 1]
+        prefix[0] = 1.0
+        for i in range(n):
+            total = 0.0
+            for c in range(i + 1):
+                total += prefix[c] * suffix[i + 1, c]
+            result[y, i] = total
+            b = below[y, i]
+            prefix[i + 1] = (1.0 - b) * prefix[i]
+            for c in range(i, 0, -1):
+                prefix[c] = b * prefix[c] + (1.0 - b) * prefix[c - 1]
+            prefix[0] *= b
+    return result
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def smoothed_rewards(rewards: Any, first: float, step: float, score: Any, scale: Any, nodes: Any, weights: Any) -> Any:
+    """Mean over a developer's own noise of a tabulated reward, (G, n): sum_q weights_q rewards(score + scale nodes_q).
+
+    rewards : (Y, n) at scores first + step * 0..Y-1, interpolated by cubics; constant beyond both ends.
+    score, scale : (G, n).
+    """
+    tries, n = score.shape
+    points = rewards.shape[0]
+    result = np.zeros((tries, n))
+    for g in range(tries):
+        for i in range(n):
+            total = 0.0
+            for q in range(len(nodes)):
+                place = (score[g, i] + scale[g, i] * nodes[q] - first) / step
+                k = int(np.floor(place))
+                if k < 1:
+                    total += weights[q] * rewards[max(k, 0), i]
+                elif k > points - 3:
+                    total += weights[q] * rewards[points - 1, i]
+                else:
+                    t = place - k
+                    a, b, c, d = rewards[k - 1, i], rewards[k, i], rewards[k + 1, i], rewards[k + 2, i]
+                    total += weights[q] * (
+                        -a * t * (t - 1) * (t - 2) / 6
+                        + b * (t + 1) * (t - 1) * (t - 2) / 2
+                        - c * (t + 1) * t * (t - 2) / 2
+                        + d * (t + 1) * t * (t - 1) / 6
+                    )
+            result[g, i] = total
+    return result
