@@ -12,7 +12,7 @@ import numpy as np
 
 from followers.arrays import FloatArray
 from followers.game import LeaderboardGame
-from solvers.absence import Check, check_refutations, nobody_is_stuck
+from solvers.absence import Check, check_refutations, honest_only, nobody_is_stuck
 from solvers.board import Board, free_by_bisection, own_payoffs, prize_at, scores_agree, thresholds
 from solvers.certificate import Certificate, Status
 
@@ -109,12 +109,16 @@ def _largest_gain(
         *zip(free_score.tolist(), free_tail.tolist(), strict=True),
     }
     free_levels = [(float(s), float(t)) for s, t in zip(free_score, free_tail, strict=True)]
+    at_zero = [(float(s), float(t)) for s, t in zip(*board.scores(board.zero), strict=True)]
+    levels |= set(at_zero)
     for level, level_tail in levels:
         for strictly in (False, True):
             cost = thresholds(board, level, level_tail, strictly=strictly, stop=stop)
             for i in np.flatnonzero(np.isfinite(cost)):
                 at = free_levels[i]
                 free = at > (level, level_tail) if strictly else at >= (level, level_tail)
+                if (level, level_tail) < at_zero[i]:
+                    continue  # nobody can score less than at zero effort
                 price = 0.0 if free else float(cost[i])
                 prize = prize_at(board, int(i), level, level_tail, score, tail, strictly=strictly)
                 prize_gain, extra = prize - (payoffs[i] + paid[i]), price - paid[i]
@@ -150,6 +154,8 @@ def _check_absent(board: Board, certificate: Certificate) -> list[Check]:
     checks.append(_deviation_pays(board, certificate, efforts, score, tail))
     if certificate.refutations is None:
         checks.append(nobody_is_stuck(board, efforts))
+        if board.penalty.any():
+            checks += honest_only(board, efforts)
     else:
         checks += check_refutations(board, certificate, efforts)
     if certificate.cycle:
