@@ -38,12 +38,13 @@ def nobody_is_stuck(board: Board, efforts: FloatArray) -> Check:
 
 
 def honest_only(board: Board, efforts: FloatArray) -> list[Check]:
-    """What T1 needs besides when entries are audited: no free effort, a strict tie order, rewards that fall with rank."""
-    kept = [(float(r), float(r - p)) for r, p in zip(board.prizes, board.penalty, strict=True)]
-    falls = all((a > b and c > d) or (a == b and c == d) for (a, c), (b, d) in pairwise(kept))
+    """What T1 needs besides with audits: no free effort, strict ties, honest rewards that fall with rank."""
+    level = board.game.audit.level if board.game.audit is not None else 0.0
+    ranks = [(float(r), float(p)) for r, p in zip(board.prizes, board.penalty, strict=True)]
+    falls = all((a > b and a - level * p > b - level * q) or (a == b and p == q) for (a, p), (b, q) in pairwise(ranks))
     return [
         Check("no effort is free", not np.any(efforts > 0) and not board.split, "profile of zero efforts, strict ties"),
-        Check("flagged entries want better ranks too", falls, "prizes less penalties"),
+        Check("honest entries want better ranks", falls, "prizes less false positives at the level of the test"),
     ]
 
 

@@ -1,17 +1,17 @@
-"""Pure equilibria of exact leaderboard games whose published entries are audited (DESIGN section 3).
+"""Pure equilibria of exact games whose published entries are audited (DESIGN section 3).
 
 A developer at rank r with effort e gets R_r - D(e) penalty_r - c(e), where D never falls with effort. So at any rank the
 cheapest effort that leads there is best, and a profile is checked against continuous deviations by pricing, for each
 rival, the least effort that reaches or exceeds its score: exact whatever the audit probabilities are.
 
 That honest play is the only candidate needs more. [T1 with audits] Let the tie order be strict, no effort be free,
-nobody stuck at zero effort, and let rewards fall with rank for flagged entries as prizes do: R_r > R_r' implies R_r -
-penalty_r > R_r' - penalty_r', and R_r = R_r' implies penalty_r = penalty_r'. Then every pure equilibrium is
-the profile of zero efforts. Proof. Let i hold e_i > 0. Lowering it slightly saves cost and cannot raise D, so it must
-cost rank: i is tied with somebody below it in the tie order, and the group's best reward exceeds its worst to i, hence
-(rewards are linear in D, and ordered alike at D = 0 and D = 1) to every member. The lowest member of the group holds no
-costly effort, by the same argument; D is continuous from the right in effort, so it passes the whole group at vanishing
-cost and suspicion, a contradiction.
+nobody stuck at zero effort, and let rewards fall with rank for honest entries as prizes do, for every false-positive
+rate d up to the level of the test: R_r > R_r' implies R_r - d penalty_r > R_r' - d penalty_r', and R_r = R_r' implies
+penalty_r = penalty_r'. Then every pure equilibrium is the profile of zero efforts. Proof. Let i hold e_i > 0. Lowering
+it slightly saves cost and cannot raise D, so it must cost reward, so rank and prize: i is tied with somebody below it
+in the tie order whose prize is lower. The lowest member of the tied group holds no costly effort, by the same argument,
+so it is flagged with its false-positive rate; D is continuous from the right in effort, so it passes the whole group at
+vanishing cost and suspicion, for a larger prize and so, as just assumed, a larger reward: a contradiction.
 """
 
 from __future__ import annotations
@@ -115,9 +115,10 @@ class AuditedEquilibrium:
 
 
 def rewards_fall_with_rank(game: LeaderboardGame) -> BoolArray:
-    """Whether flagged entries want a better rank wherever unflagged ones do, (B,): the condition of T1 with audits."""
-    flagged = game.prizes - game.penalty
-    prize_falls, reward_falls = np.diff(game.prizes, axis=1) < 0, np.diff(flagged, axis=1) < 0
+    """Whether honest entries want a better rank wherever its prize is larger, (B,): the condition of T1 with audits."""
+    level = game.audit.level if game.audit is not None else 0.0
+    rewards = game.prizes - level * game.penalty  # linear in the rate: ordered alike at 0 and here, so in between
+    prize_falls, reward_falls = np.diff(game.prizes, axis=1) < 0, np.diff(rewards, axis=1) < 0
     same = (np.diff(game.prizes, axis=1) == 0) & (np.diff(game.penalty, axis=1) == 0)
     return np.asarray(((prize_falls & reward_falls) | same).all(axis=1))
 
@@ -160,19 +161,22 @@ def _checked(game: LeaderboardGame, efforts: FloatArray) -> AuditedEquilibrium:
         "reward": np.zeros((batch, n)),
         "cost": np.zeros((batch, n)),
     }
-    start = tuple(np.broadcast_to(x, efforts.shape) for x in game.scores(0.0))
+    at_zero = game.scores(0.0)
+    start, start_tail = np.broadcast_to(at_zero[0], efforts.shape), np.broadcast_to(at_zero[1], efforts.shape)
     span = game.prize_span[:, None]
     own_rewards = utilities + paid
     for target in range(-1, n):
         for strictly in (False, True) if target >= 0 else (False,):
             if target < 0:  # back to no effort at all
                 effort = np.zeros_like(efforts)
-                level, level_tail = start
+                level, level_tail = start, start_tail
             else:
                 level, level_tail = score[:, target, None], tail[:, target, None]
                 effort = game.exceed(level, level_tail) if strictly else game.reach(level, level_tail)
             at, at_tail = (np.broadcast_to(x, efforts.shape) for x in (level, level_tail))
-            possible = np.isfinite(effort) & ~above(*start, at, at_tail)  # nobody can score less than at zero effort
+            possible = np.isfinite(effort) & ~above(
+                start, start_tail, at, at_tail
+            )  # nobody can score less than at zero effort
             effort = np.where(possible, effort, 0.0)
             cost = np.broadcast_to(game.cost.cost(effort), effort.shape)
             if strictly:  # an effort just above zero pays the entry fee
