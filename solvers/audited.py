@@ -1,6 +1,6 @@
 """Pure equilibria of exact games whose published entries are audited (DESIGN section 3).
 
-A developer at rank r with effort e gets R_r - D(e) penalty_r - c(e), where D never falls with effort. So at any rank the
+A developer at rank r with effort e gets R_r - D(e) penalty_r - c(e), where D never falls with effort. So at a rank the
 cheapest effort that leads there is best, and a profile is checked against continuous deviations by pricing, for each
 rival, the least effort that reaches or exceeds its score: exact whatever the audit probabilities are.
 
