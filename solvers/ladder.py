@@ -16,7 +16,17 @@ from followers.game import LeaderboardGame, TieRule
 from followers.measurement import grid_level, grid_score
 from solvers.levels import LevelGame
 
-__all__ = ["CELL_NODES", "CELL_WEIGHTS", "Ladder", "build_ladder", "grid_ladder", "ladder_of", "refined"]
+__all__ = [
+    "CELL_NODES",
+    "CELL_WEIGHTS",
+    "Ladder",
+    "build_ladder",
+    "grid_ladder",
+    "ladder_of",
+    "prize_unit",
+    "refined",
+    "smoothed",
+]
 
 CELL_NODES = np.array([0.5 - np.sqrt(0.15), 0.5, 0.5 + np.sqrt(0.15)])
 CELL_WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18.0
@@ -58,12 +68,12 @@ class Ladder:
 def build_ladder(game: LeaderboardGame, cells: int) -> Ladder:
     """A ladder with about `cells` cells, dense where efforts are cheap: evenly among costs 1e-4..1 of the span."""
     start, limit = _start(game), _limit(game)
-    most = np.minimum(game.cost.affordable(limit * game.prize_span[:, None]), game.effort_cap)
+    most = np.minimum(game.cost.affordable(limit * prize_unit(game)), game.effort_cap)
     low = _pairs(*game.scores(start))
     reach = sorted(_pairs(*game.scores(most)))
     top = reach[-2]  # nobody needs to pass more than the second farthest
     shares = np.unique(np.concatenate([np.geomspace(1e-4, limit, 2 * cells), np.linspace(0, limit, 2 * cells)[1:]]))
-    tried = np.minimum(game.cost.affordable((shares * game.prize_span[0])[:, None, None]), most)
+    tried = np.minimum(game.cost.affordable((shares * prize_unit(game))[:, None, None]), most)
     score, tail = (np.broadcast_to(x, tried.shape) for x in game.scores(np.maximum(tried, start)))
     everything = sorted(set(_pairs(score, tail)))
     inside = [x for x in everything if min(low) < x < top]
@@ -90,9 +100,14 @@ def _start(game: LeaderboardGame) -> FloatArray:
     return game.free_effort() if game.audit is None else np.zeros_like(game.head_start)
 
 
+def prize_unit(game: LeaderboardGame) -> float:
+    """R_1 - R_n, in which a ladder counts prizes and costs; 1 where all prizes are equal."""
+    return float(game.prize_span[0]) or 1.0
+
+
 def _limit(game: LeaderboardGame) -> float:
     """What effort can be worth at most, as a share of the span: the prizes, and a penalty avoided."""
-    return 1.0 + float(game.penalty.max() / game.prize_span[0])
+    return 1.0 + float(game.penalty.max()) / prize_unit(game)
 
 
 def _pairs(score: FloatArray, tail: FloatArray) -> list[tuple[float, float]]:
@@ -111,7 +126,7 @@ def ladder_of(
     rungs.sort(key=lambda r: (r[0], r[1]))
     kind = np.array([k for _, k in rungs])
     score, tail = (np.array([x[c] for x, _ in rungs]) for c in (0, 1))
-    n, span = game.n, float(game.prize_span[0])
+    n, span = game.n, prize_unit(game)
     rise = np.concatenate([[0.0], (score[1:] - score[:-1]) + (tail[1:] - tail[:-1])])
     width = np.where((kind == _BELOW) | (kind == _CELL), rise, 0.0)
     level, level_tail = score[:, None, None], tail[:, None, None]
@@ -164,8 +179,8 @@ def ladder_of(
 
 def grid_ladder(game: LeaderboardGame) -> Ladder:
     """The ladder of a rounded game, without error: atoms at the grid levels, at the cheapest effort to each."""
-    eta, n, span = game.precision, game.n, float(game.prize_span[0])
-    most = np.minimum(game.cost.affordable(_limit(game) * game.prize_span[:, None]), game.effort_cap)
+    eta, n, span = game.precision, game.n, prize_unit(game)
+    most = np.minimum(game.cost.affordable(_limit(game) * prize_unit(game)), game.effort_cap)
     own = grid_level(*game.scores(0.0), eta)[0]
     farthest = np.sort(grid_level(*game.scores(most), eta)[0])
     levels = np.arange(own.min(), max(farthest[-2] + 1, own.max()) + 1)

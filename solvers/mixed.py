@@ -13,7 +13,7 @@ import numpy as np
 from followers.arrays import BoolArray, FloatArray
 from followers.game import LeaderboardGame
 from solvers.central_path import Path, follow
-from solvers.ladder import CELL_NODES, CELL_WEIGHTS, Ladder, build_ladder, grid_ladder, refined, smoothed
+from solvers.ladder import CELL_NODES, CELL_WEIGHTS, Ladder, build_ladder, grid_ladder, prize_unit, refined, smoothed
 from solvers.levels import LevelGame, cell_rewards, level_payoffs
 
 __all__ = ["LevelSolution", "MixedEquilibrium", "solve_levels", "solve_mixed"]
@@ -147,7 +147,7 @@ class MixedEquilibrium:
     @property
     def expected_costs(self) -> FloatArray:
         """(n,), prize units."""
-        return self._mean(self.ladder.node_cost, self.ladder.top_cost) * float(self.game.prize_span[0])
+        return self._mean(self.ladder.node_cost, self.ladder.top_cost) * prize_unit(self.game)
 
     def _mean(self, nodes: FloatArray, top: FloatArray) -> FloatArray:
         within = (CELL_WEIGHTS[:, None, None] * nodes).sum(axis=0)
@@ -262,7 +262,7 @@ def _to_halve(tried: _Tried, tolerance: float, levels: int) -> BoolArray:
 
 
 def _result(game: LeaderboardGame, tried: _Tried, rounds: int, solves: int) -> MixedEquilibrium:
-    span = float(game.prize_span[0])
+    span = prize_unit(game)
     notes: tuple[str, ...] = ()
     if float(tried.mass[tried.ladder.just_above].sum()) > 1e-6:
         notes = (
