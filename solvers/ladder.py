@@ -32,6 +32,7 @@ CELL_NODES = np.array([0.5 - np.sqrt(0.15), 0.5, 0.5 + np.sqrt(0.15)])
 CELL_WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18.0
 """Gauss-Legendre nodes within a cell: exact for payoffs of degree five in the share of the cell."""
 
+_MOST_STEPS = 80
 _BELOW, _AT, _ABOVE, _CELL = -1, 0, 1, 2
 
 
@@ -78,6 +79,9 @@ def build_ladder(game: LeaderboardGame, cells: int) -> Ladder:
     everything = sorted(set(_pairs(score, tail)))
     inside = [x for x in everything if min(low) < x < top]
     chosen = [inside[k] for k in np.unique(np.linspace(0, len(inside) - 1, min(cells, len(inside))).astype(int))]
+    if game.audit is not None:  # suspicion jumps there
+        steps = [(float(x), 0.0) for x in game.audit.claim_steps() if min(low)[0] < x < top[0]]
+        chosen += steps[:: max(1, -(-len(steps) // _MOST_STEPS))]
     within = frozenset(x for x in {*low, top, *_sticky(game)} if min(low) <= x <= top)
     return ladder_of(game, within, chosen)
 
@@ -118,7 +122,7 @@ def ladder_of(
     game: LeaderboardGame, marks: frozenset[tuple[float, float]], between: list[tuple[float, float]]
 ) -> Ladder:
     """The ladder with atoms at each of `marks` and a cell up to each score of `between`."""
-    lowest, sticky = min(marks), _sticky(game)
+    lowest, sticky = min(marks), _sticky(game) | {max(marks)}  # no cell begins at the highest score
     rungs: list[tuple[tuple[float, float], int]] = [(x, _CELL) for x in set(between) - marks]
     for x in marks:
         rungs += [(x, _AT)] if x == lowest else [(x, _BELOW), (x, _AT)]

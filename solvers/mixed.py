@@ -13,6 +13,7 @@ import numpy as np
 from followers.arrays import BoolArray, FloatArray
 from followers.game import LeaderboardGame
 from solvers.central_path import Path, follow
+from solvers.claims import MixedCertificate, Piece
 from solvers.ladder import CELL_NODES, CELL_WEIGHTS, Ladder, build_ladder, grid_ladder, prize_unit, refined, smoothed
 from solvers.levels import LevelGame, cell_rewards, level_payoffs
 
@@ -130,6 +131,27 @@ class MixedEquilibrium:
     solves: int
     notes: tuple[str, ...]
 
+    def pieces(self, developer: int) -> tuple[Piece, ...]:
+        """The strategy of a developer, from the lowest score it holds."""
+        ladder = self.ladder
+        result = []
+        for e in np.flatnonzero(self.mass[:, developer] > 0):
+            score, tail = float(ladder.score[e]), float(ladder.tail[e])
+            low, low_tail = (score, tail) if ladder.width[e] == 0 else _lower_end(ladder, int(e))
+            probability = float(self.mass[e, developer])
+            result.append(Piece(low, low_tail, score, tail, probability, bool(ladder.just_above[e])))
+        return tuple(result)
+
+    def certificate(self) -> MixedCertificate:
+        """What a sceptic needs besides the game."""
+        return MixedCertificate(
+            theorem="epsilon-equilibrium, epsilon = exploitability * (R_1 - R_n)",
+            pieces=tuple(self.pieces(i) for i in range(self.game.n)),
+            utilities=tuple(self.utilities.tolist()),
+            exploitability=self.exploitability,
+            notes=self.notes,
+        )
+
     def cumulative(self, developer: int, score: FloatArray) -> FloatArray:
         """Probability that a developer's score is at most `score` (any shape)."""
         ladder, mass = self.ladder, self.mass[:, developer]
@@ -180,13 +202,23 @@ def _tried(ladder: Ladder, mass: FloatArray) -> _Tried:
         nodes = zip(CELL_NODES, CELL_WEIGHTS, ladder.node_cost, ladder.node_flagged, strict=True)
         ends = (
             (0.0, 0.0, _lower(ladder.top_cost), _lower(ladder.top_flagged)),
-            (1.0, 0.0, ladder.top_cost, ladder.top_flagged),
+            (
+                1.0,
+                0.0,
+                ladder.top_cost,
+                ladder.node_flagged[-1],
+            ),  # from below: the next cell begins with what is on top
         )
         for share, weight, cost, flagged in (*nodes, *ends):
             inside = cell_rewards(game, mass, float(share), flagged) - cost
             value = np.where(cells, value + weight * inside, value)
             best = np.where(cells, np.maximum(best, inside), best)
     return _Tried(ladder, mass, (mass * value).sum(axis=0), best)
+
+
+def _lower_end(ladder: Ladder, e: int) -> tuple[float, float]:
+    """Score (two floats) at which the cell of rung e begins: where the rung before it ends."""
+    return float(ladder.score[e - 1]), float(ladder.tail[e - 1])
 
 
 def _lower(values: FloatArray) -> FloatArray:

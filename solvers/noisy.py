@@ -16,6 +16,7 @@ import numpy as np
 from followers.arrays import BoolArray, FloatArray, IntArray
 from followers.game import LeaderboardGame, select
 from solvers.certificate import Status
+from solvers.claims import NoisyCertificate
 from solvers.noise_payoffs import NoisyBoard, noise_of, observe, payoff_rows, scan_payoffs
 
 __all__ = ["NoisyEquilibrium", "solve_noisy"]
@@ -68,6 +69,26 @@ class NoisyEquilibrium:
     def exists(self) -> BoolArray:
         """(B,), whether an equilibrium was found."""
         return np.asarray(self.codes == 0)
+
+    def certificate(self, b: int = 0) -> NoisyCertificate:
+        """Certificate of game b; see `solvers.checker.check`."""
+        exists = self.status(b) is Status.EXISTS
+        notes: tuple[str, ...] = ()
+        if not exists:
+            notes = (
+                "no candidate survives the check of every deviation, which is no proof that there is no equilibrium; "
+                f"the best one found leaves a gain of {self.gain[b].max():.4g}",
+            )
+        return NoisyCertificate(
+            status=self.status(b),
+            theorem="checked over every developer's whole range of efforts" if exists else "none applies",
+            efforts=tuple(self.efforts[b].tolist()),
+            utilities=tuple(self.utilities[b].tolist()),
+            gains=tuple(self.gain[b].tolist()),
+            deviations=tuple(self.deviation[b].tolist()),
+            tolerance=float(self.tolerance[b]),
+            notes=notes,
+        )
 
     def method(self, b: int = 0) -> str:
         """How game b was decided, in words."""

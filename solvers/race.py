@@ -40,7 +40,7 @@ class Race:
     from_cheapest: bool
 
 
-def run_race(game: LevelGame, *, budget: int = 20_000) -> Race:
+def run_race(game: LevelGame, *, budget: int = 5_000) -> Race:
     """The best-response graph of a finite game: of all profiles where they are few, else from the cheapest one on.
 
     budget : profiles to look at.

@@ -23,7 +23,7 @@ __all__ = ["check_rounded"]
 
 _BLUR = 1e-6
 """Share of R_1 - R_n that the checker allows on a price: it finds efforts by bisection."""
-_BRUTE = 20_000
+_BRUTE = 4_000
 
 
 @dataclass(frozen=True, slots=True)
