@@ -49,6 +49,7 @@ class AuditedEquilibrium:
     target, effort, attained, prize_gain, extra_cost : (B, n), each developer's best deviation.
     rank : (B, n), where it leads, 0 is first.
     tolerance : (B,), prize units.
+    only_honest : (B,), whether T1 with audits says that nothing but zero efforts can be an equilibrium.
     """
 
     game: LeaderboardGame
@@ -64,6 +65,7 @@ class AuditedEquilibrium:
     extra_cost: FloatArray
     rank: IntArray
     tolerance: FloatArray
+    only_honest: BoolArray
 
     def status(self, b: int = 0) -> Status:
         """Status of game b."""
@@ -200,12 +202,11 @@ def _checked(game: LeaderboardGame, efforts: FloatArray) -> AuditedEquilibrium:
     worst = best.max(axis=1)
     only_honest = (
         (game.free_effort() == 0).all(axis=1)
-        & (efforts == 0).all(axis=1)
         & rewards_fall_with_rank(game)
         & ~_anybody_stuck(game)
         & (game.ties is TieRule.QUALITY)
     )
-    codes = np.where(worst <= tolerance, 0, np.where(only_honest, 1, 2))
+    codes = np.where(worst <= tolerance, 0, np.where(only_honest & (efforts == 0).all(axis=1), 1, 2))
     return AuditedEquilibrium(
         game=game,
         codes=codes,
@@ -220,6 +221,7 @@ def _checked(game: LeaderboardGame, efforts: FloatArray) -> AuditedEquilibrium:
         extra_cost=chosen["cost"] - paid,
         rank=chosen["rank"],
         tolerance=tolerance,
+        only_honest=only_honest,
     )
 
 

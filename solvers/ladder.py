@@ -7,7 +7,7 @@ is a third rung just above it. In between there are cells, over which a develope
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ __all__ = [
     "CELL_WEIGHTS",
     "Ladder",
     "build_ladder",
+    "discretised",
     "grid_ladder",
     "ladder_of",
     "prize_unit",
@@ -72,7 +73,7 @@ def build_ladder(game: LeaderboardGame, cells: int) -> Ladder:
     most = np.minimum(game.cost.affordable(limit * prize_unit(game)), game.effort_cap)
     low = _pairs(*game.scores(start))
     reach = sorted(_pairs(*game.scores(most)))
-    top = reach[-2]  # nobody needs to pass more than the second farthest
+    top = max(reach[-2], *low)  # nobody needs to pass more than the second farthest
     shares = np.unique(np.concatenate([np.geomspace(1e-4, limit, 2 * cells), np.linspace(0, limit, 2 * cells)[1:]]))
     tried = np.minimum(game.cost.affordable((shares * prize_unit(game))[:, None, None]), most)
     score, tail = (np.broadcast_to(x, tried.shape) for x in game.scores(np.maximum(tried, start)))
@@ -179,6 +180,29 @@ def ladder_of(
         just_above=kind == _ABOVE,
         marks=marks,
     )
+
+
+def discretised(game: LeaderboardGame, levels: int) -> Ladder:
+    """An exact game on about `levels` scores: everybody may hold its start and the cheapest effort to each, no more.
+
+    A finite game that only resembles the game it comes from, to be shown to other programs and compared with them.
+    """
+    full = build_ladder(game, max(2, levels - 2))
+    start = game.scores(_start(game))
+    scores = sorted({*_pairs(*start), *_pairs(full.score, full.tail)})
+    kept = [scores[k] for k in np.unique(np.linspace(0, len(scores) - 1, levels).round().astype(int))]
+    ladder = ladder_of(game, frozenset({*kept, *_pairs(*start)}), [])
+    at = ~ladder.level.spread & ladder.level.open.any(axis=1)
+    level = replace(
+        ladder.level,
+        **{name: getattr(ladder.level, name)[at] for name in ("spread", "share", "open", "cost", "flagged")},
+    )
+    nodes = {name: getattr(ladder, name)[:, at] for name in ("node_effort", "node_cost", "node_flagged")}
+    rows = {
+        name: getattr(ladder, name)[at]
+        for name in ("score", "tail", "width", "effort", "top_cost", "top_flagged", "just_above")
+    }
+    return replace(ladder, level=level, **nodes, **rows)
 
 
 def grid_ladder(game: LeaderboardGame) -> Ladder:

@@ -296,7 +296,7 @@ def _to_halve(tried: _Tried, tolerance: float, levels: int) -> BoolArray:
 def _result(game: LeaderboardGame, tried: _Tried, rounds: int, solves: int) -> MixedEquilibrium:
     span = prize_unit(game)
     notes: tuple[str, ...] = ()
-    if float(tried.mass[tried.ladder.just_above].sum()) > 1e-6:
+    if float(tried.mass[tried.ladder.just_above].sum(axis=0).max()) > 1e-2:
         notes = (
             "epsilon-equilibrium: some developer stakes on passing a score by as little as it can, and there is no "
             "least effort that does",

@@ -138,22 +138,18 @@ def _expected_utility(play: _Play, i: int) -> tuple[float, bool]:
     start, start_tail = (float(x[i]) for x in board.scores(board.zero))
     total = 0.0
     held = np.flatnonzero(play.probability[i] > 0)
-    score, tail, weight, kind = [], [], [], []
+    places: list[tuple[float, float, float, int]] = []
     for k in held:
         p = play.probability[i, k]
+        low, low_tail = float(play.low[i, k]), float(play.low_tail[i, k])
         if play.size[i, k] > 0:
             for x, w in zip(_NODES, _WEIGHTS, strict=True):
-                score.append(play.low[i, k])
-                tail.append(play.low_tail[i, k] + (x + 1) / 2 * play.size[i, k])
-                weight.append(p * w / 2)
-                kind.append(0)
+                places.append((low, low_tail + (x + 1) / 2 * float(play.size[i, k]), p * w / 2, 0))
         else:
-            score.append(play.low[i, k])
-            tail.append(play.low_tail[i, k])
-            weight.append(p)
-            kind.append(2 if play.over[i, k] else 1)
-    w, what = np.array(weight), np.array(kind)
-    s, t = two_sum(np.array(score), np.array(tail))  # renormalised, so that scores compare
+            places.append((low, low_tail, p, 2 if play.over[i, k] else 1))
+    table = np.array(places)
+    weight, what = table[:, 2], table[:, 3]
+    s, t = two_sum(table[:, 0], table[:, 1])  # renormalised, so that scores compare
     if board.game.precision == 0 and np.any(above(start, start_tail, s, t) & (what == 1)):
         return 0.0, False
     if board.game.precision > 0 and np.any(start - s >= board.game.precision * (1 + 1e-9)):
@@ -176,7 +172,7 @@ def _expected_utility(play: _Play, i: int) -> tuple[float, bool]:
             reward = expected_by_count(below, i, board.prizes) - flagged * expected_by_count(below, i, board.penalty)
         else:
             reward = _rewards(play, i, s[rows], t[rows], side=0)
-        total += float((w[rows] * (reward - costs)).sum())
+        total += float((weight[rows] * (reward - costs)).sum())
     return total, True
 
 

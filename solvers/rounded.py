@@ -59,6 +59,28 @@ class RoundedEquilibria:
         """Efforts (n,) of equilibrium k: the cheapest to its levels, steps."""
         return self.ladder.effort[list(self.profiles[k]), np.arange(self.game.n)]
 
+    def cheapest(self) -> int:
+        """The equilibrium whose efforts cost least in all; the first of several."""
+        costs = [self.ladder.level.cost[list(p), np.arange(self.game.n)].sum() for p in self.profiles]
+        return int(np.argmin(costs))
+
+    def cheapest_levels(self) -> tuple[int, ...]:
+        """The profile in which everybody holds its lowest level."""
+        return tuple(np.argmax(self.ladder.level.open, axis=0).tolist())
+
+    def gains(self, profile: tuple[int, ...]) -> FloatArray:
+        """What each developer gains by its best other level (n,), negative where it loses; prize units."""
+        held, level = np.array(profile), self.ladder.level
+        result = np.full(self.game.n, -np.inf)
+        payoffs = profile_payoffs(level, held)
+        for i in range(self.game.n):
+            others = np.flatnonzero(level.open[:, i] & (np.arange(len(level.open)) != profile[i]))
+            tried = np.repeat(held[None], len(others), axis=0)
+            tried[:, i] = others
+            if len(others):
+                result[i] = (profile_payoffs(level, tried)[:, i] - payoffs[i]).max()
+        return result * prize_unit(self.game)
+
     def certificate(self) -> RoundedCertificate:
         """What a sceptic needs besides the game."""
         level, span = self.ladder.level, prize_unit(self.game)

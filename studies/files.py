@@ -28,6 +28,7 @@ __all__ = [
     "read_protocol",
     "read_study",
     "write_toml",
+    "write_whole",
 ]
 
 
@@ -248,14 +249,19 @@ def _space(spec: Any, base: Protocol) -> Space | None:
 
 
 def write_toml(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a TOML file whole or not at all: to a temporary file beside it, then renamed."""
+    """Write a TOML file whole or not at all."""
     import tomli_w
 
+    write_whole(path, tomli_w.dumps(document))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file whole or not at all: to a temporary file beside it, then renamed."""
     handle, temporary = -1, ""
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            tomli_w.dump(document, file)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
