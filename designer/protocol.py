@@ -125,8 +125,10 @@ def _audit(game: LeaderboardGame, plan: AuditPlan) -> LeaderboardGame:
 
 
 def _describe_audit(plan: AuditPlan) -> str:
-    expected = sum(plan.probability)
-    return f"{expected:g} audits of {plan.items} items a round, level {plan.level:g}, fine {plan.fine:g}"
+    return (
+        f"audits, {sum(plan.probability):g} expected a round, of {plan.items} items at level {plan.level:g}, "
+        f"fine {plan.fine:g}"
+    )
 
 
 _share = must(lambda x: 0 <= x <= 1, "must lie in [0, 1]")

@@ -34,6 +34,7 @@ CELL_WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18.0
 """Gauss-Legendre nodes within a cell: exact for payoffs of degree five in the share of the cell."""
 
 _MOST_STEPS = 80
+_NEAR_TOP = 10
 _BELOW, _AT, _ABOVE, _CELL = -1, 0, 1, 2
 
 
@@ -73,13 +74,19 @@ def build_ladder(game: LeaderboardGame, cells: int) -> Ladder:
     most = np.minimum(game.cost.affordable(limit * prize_unit(game)), game.effort_cap)
     low = _pairs(*game.scores(start))
     reach = sorted(_pairs(*game.scores(most)))
-    top = max(reach[-2], *low)  # nobody needs to pass more than the second farthest
+    # with m equal first prizes nobody needs to pass more than the farthest but m
+    equals = 1 if game.audit is not None else int((game.prizes[0] == game.prizes[0, 0]).sum())
+    top = max(reach[-1 - equals], *low)
     shares = np.unique(np.concatenate([np.geomspace(1e-4, limit, 2 * cells), np.linspace(0, limit, 2 * cells)[1:]]))
     tried = np.minimum(game.cost.affordable((shares * prize_unit(game))[:, None, None]), most)
     score, tail = (np.broadcast_to(x, tried.shape) for x in game.scores(np.maximum(tried, start)))
     everything = sorted(set(_pairs(score, tail)))
     inside = [x for x in everything if min(low) < x < top]
     chosen = [inside[k] for k in np.unique(np.linspace(0, len(inside) - 1, min(cells, len(inside))).astype(int))]
+    # densities may have a pole where the last but one drops out (the power 1 / 2 of what is left, with two prizes)
+    height = (top[0] - min(low)[0]) + (top[1] - min(low)[1])
+    close = top[1] - height * np.geomspace(1e-6, 0.1, _NEAR_TOP)
+    chosen += [x for x in _pairs(*two_sum(top[0], close)) if min(low) < x < top]
     if game.audit is not None:  # suspicion jumps there
         steps = [(float(x), 0.0) for x in game.audit.claim_steps() if min(low)[0] < x < top[0]]
         chosen += steps[:: max(1, -(-len(steps) // _MOST_STEPS))]

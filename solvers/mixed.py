@@ -22,8 +22,9 @@ __all__ = ["LevelSolution", "MixedEquilibrium", "solve_levels", "solve_mixed"]
 _NEGLIGIBLE = 1e-7
 """Masses below this are dropped: what the interior-point path leaves on levels that nobody uses."""
 
+_WARM = ((0, 1e-3), (0, 3e-2), (0, 0.3))
 _ATTEMPTS = ((200, 0.1), (1_000, 0.03), (50, 0.3), (3_000, 0.01))
-"""Rounds of regret matching and share of even spreading, tried in turn until a path arrives."""
+"""Rounds of regret matching (0: from the profile given) and share of even spreading, in turn until a path arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,9 @@ def solve_levels(
     """
     best: LevelSolution | None = None
     solves = 0
-    attempts = ((0, 1e-3), *_ATTEMPTS) if start is not None else _ATTEMPTS
+    attempts = (*_WARM, *_ATTEMPTS) if start is not None else _ATTEMPTS
     for attempt, (rounds, spread) in enumerate(attempts, start=1):
-        bulk = start if start is not None and attempt == 1 else _regret_matching(game, rounds)
+        bulk = start if start is not None and rounds == 0 else _regret_matching(game, rounds)
         path = _path_from(game, bulk, spread, tolerance, max_solves)
         solves += path.solves
         for mass, converged in ((path.mass, path.reached), (bulk, False)):
@@ -178,11 +179,13 @@ class MixedEquilibrium:
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """A profile on a ladder: expected utilities (n,), and the best payoff on each rung (E, n), -inf where closed."""
+    """A profile on a ladder: expected utilities (n,), mean payoffs (E, n) of the rungs, and the best payoff within each
+    (E, n), -inf where closed."""
 
     ladder: Ladder
     mass: FloatArray
     utility: FloatArray
+    value: FloatArray
     best: FloatArray
 
     @property
@@ -213,7 +216,7 @@ def _tried(ladder: Ladder, mass: FloatArray) -> _Tried:
             inside = cell_rewards(game, mass, float(share), flagged) - cost
             value = np.where(cells, value + weight * inside, value)
             best = np.where(cells, np.maximum(best, inside), best)
-    return _Tried(ladder, mass, (mass * value).sum(axis=0), best)
+    return _Tried(ladder, mass, (mass * value).sum(axis=0), value, best)
 
 
 def _lower_end(ladder: Ladder, e: int) -> tuple[float, float]:
@@ -227,7 +230,7 @@ def _lower(values: FloatArray) -> FloatArray:
 
 
 def solve_mixed(
-    game: LeaderboardGame, *, tolerance: float = 1e-3, levels: int = 200, max_rounds: int = 10
+    game: LeaderboardGame, *, tolerance: float = 1e-3, levels: int = 200, max_rounds: int = 12
 ) -> MixedEquilibrium:
     """Mixed equilibrium of a single game without noise, to an exploitability of `tolerance` where it can be had.
 
@@ -264,33 +267,53 @@ def solve_mixed(
     ladder = build_ladder(game, max(10, levels // 6))
     mass: FloatArray | None = None
     best: _Tried | None = None
-    gain, solves, rounds = 0.05, 0, 0
+    gain, solves, rounds, stalled = 0.05, 0, 0, False
     while True:
-        goal = 0.03 * max(gain, tolerance)  # what the discretisation hides need not be solved for
+        goal = (0.001 if stalled else 0.03) * max(gain, tolerance)  # what the cells hide need not be solved for
         solution = solve_levels(ladder.level, tolerance=goal, start=mass, max_solves=300)
         solves += solution.solves
         here = min(
             (_tried(ladder, m) for m in (solution.mass, smoothed(ladder, solution.mass))), key=lambda tried: tried.gain
         )
-        gain = here.gain
+        stalled, gain = stalled or (rounds > 1 and here.gain > 0.5 * gain), here.gain
         best = here if best is None or gain < best.gain else best
-        halved = _to_halve(here, tolerance, levels)
+        halved = _to_halve(here, levels, stalled=stalled)
         if gain <= tolerance or rounds >= max_rounds or not halved.any():
             return _result(game, best, rounds, solves)
         ladder, mass = refined(game, ladder, here.mass, halved)
         rounds += 1
 
 
-def _to_halve(tried: _Tried, tolerance: float, levels: int) -> BoolArray:
-    """The cells in and beside which somebody gains, the worst first where there is not room for all, (E,)."""
-    ladder, per_rung = tried.ladder, (tried.best - tried.utility).max(axis=1)
-    worst = per_rung > max(0.1 * tried.gain, 0.5 * tolerance)
+def _to_halve(tried: _Tried, levels: int, *, stalled: bool) -> BoolArray:
+    """The cells to blame for what is gained, the worst first where there is not room for all, (E,).
+
+    Somebody's gain is the mean of what it forgoes on its own rungs: those on which it forgoes much are too coarse for
+    it, and so are those that pay clearly more than the rest of its rungs do. Where halving those has `stalled`, the
+    cells with most mass are halved as well.
+    """
+    ladder, mass = tried.ladder, tried.mass
+    forgone = mass * (tried.best.max(axis=0) - tried.value)
+    usual = np.array([_weighted_median(v, m) for v, m in zip(tried.value.T, mass.T, strict=True)])
+    blame = np.maximum(forgone / 0.5, tried.best - usual).max(axis=1)
+    blame = blame / max(float(blame.max()), 1e-300)
+    if stalled:  # payoffs within a cell are off by the square of its mass, most where densities have a pole
+        heavy = np.where(ladder.width > 0, mass.max(axis=1), 0.0)
+        blame = np.maximum(blame, (heavy / max(float(heavy.max()), 1e-300)) ** 2)
+    worst = blame > 0.25
     near = worst | np.roll(worst, 1) | np.roll(worst, -1)
-    near &= (ladder.width > 0) & ((tried.mass.max(axis=1) > 1e-4) | worst)
-    room = levels - int(ladder.level.open.sum(axis=0).max())
+    for _ in range(2):  # past the rungs that are no cells
+        flat = near & (ladder.width == 0)
+        near |= np.roll(flat, 1) | np.roll(flat, -1)
+    near &= (ladder.width > 0) & ((mass.max(axis=1) > 1e-4) | worst)
+    room = min(levels - int(ladder.level.open.sum(axis=0).max()), max(16, len(near) // 3))
     if near.sum() > room:
-        near[np.argsort(-np.where(near, per_rung, -np.inf), kind="stable")[max(room, 0) :]] = False
+        near[np.argsort(-np.where(near, blame, -np.inf), kind="stable")[max(room, 0) :]] = False
     return np.asarray(near)
+
+
+def _weighted_median(values: FloatArray, weights: FloatArray) -> float:
+    order = np.argsort(values)
+    return float(values[order][np.searchsorted(np.cumsum(weights[order]), 0.5 * weights.sum())])
 
 
 def _result(game: LeaderboardGame, tried: _Tried, rounds: int, solves: int) -> MixedEquilibrium:

@@ -125,6 +125,9 @@ def solve_game(
     exists = pure.status is Status.EXISTS and report.passed
     mixed = mixed_report = None
     able = game.noise is None and game.n <= MIXED_MOST and bool(game.prize_span[0] > 0)
+    if method == "mixed" and not able and game.n <= MIXED_MOST:
+        why = "scores are noisy, and payoffs smooth" if game.noise is not None else "all prizes are equal"
+        raise ValueError(f"--method mixed: {why}: there is nothing to mix for; allowed: pure, auto")
     if method == "mixed" and game.n > MIXED_MOST:
         raise ValueError(f"--method mixed: {game.n} developers; mixed equilibria are solved for at most {MIXED_MOST}")
     if method == "mixed" or (method == "auto" and not exists and able):
