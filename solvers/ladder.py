@@ -23,6 +23,7 @@ __all__ = [
     "build_ladder",
     "discretised",
     "grid_ladder",
+    "inside_cells",
     "ladder_of",
     "prize_unit",
     "refined",
@@ -83,10 +84,13 @@ def build_ladder(game: LeaderboardGame, cells: int) -> Ladder:
     everything = sorted(set(_pairs(score, tail)))
     inside = [x for x in everything if min(low) < x < top]
     chosen = [inside[k] for k in np.unique(np.linspace(0, len(inside) - 1, min(cells, len(inside))).astype(int))]
+    plateau = game.plateau_effort()  # a fee is paid, and from there on effort costs more again
+    chosen += _pairs(*game.scores(np.where(np.isfinite(plateau), np.maximum(plateau, start), start)))
     # densities may have a pole where the last but one drops out (the power 1 / 2 of what is left, with two prizes)
     height = (top[0] - min(low)[0]) + (top[1] - min(low)[1])
     close = top[1] - height * np.geomspace(1e-6, 0.1, _NEAR_TOP)
-    chosen += [x for x in _pairs(*two_sum(top[0], close)) if min(low) < x < top]
+    chosen += _pairs(*two_sum(top[0], close))
+    chosen = [x for x in chosen if min(low) < x < top]
     if game.audit is not None:  # suspicion jumps there
         steps = [(float(x), 0.0) for x in game.audit.claim_steps() if min(low)[0] < x < top[0]]
         chosen += steps[:: max(1, -(-len(steps) // _MOST_STEPS))]
@@ -156,7 +160,8 @@ def ladder_of(
     # an effort just above zero pays the entry fee
     top_cost = np.where(above & (effort == 0), np.broadcast_to(game.cost.entry_jump(), (1, n)), top_cost) / span
     allowed &= top_cost <= _limit(game) * (1.0 + 1e-9)
-    node_effort = _node_efforts(game, score, tail, width, effort, start[0], kind)
+    nodes = [float(x) for x in CELL_NODES]
+    node_effort = np.stack([_inside(game, score, tail, width, effort, start[0], x) for x in nodes])
     node_cost = np.stack([np.where(width[:, None] > 0, _costs(game, e) / span, top_cost) for e in node_effort])
     node_flagged = np.stack([_flagged(game, e) for e in node_effort])
     weights = CELL_WEIGHTS[:, None, None]
@@ -272,21 +277,27 @@ def _flagged(game: LeaderboardGame, efforts: FloatArray) -> FloatArray:
     return game.flagged(efforts[:, None, :])[:, 0, :]
 
 
-def _node_efforts(
+def inside_cells(game: LeaderboardGame, ladder: Ladder, share: float) -> tuple[FloatArray, FloatArray]:
+    """Costs (as shares of the prize span) and flag probabilities (E, n) at `share` of the way up each cell."""
+    start = _start(game)[0]
+    effort = _inside(game, ladder.score, ladder.tail, ladder.width, ladder.effort, start, share)
+    cost = np.where(ladder.width[:, None] > 0, _costs(game, effort) / prize_unit(game), ladder.top_cost)
+    return cost, _flagged(game, effort)
+
+
+def _inside(
     game: LeaderboardGame,
     score: FloatArray,
     tail: FloatArray,
     width: FloatArray,
     effort: FloatArray,
     start: FloatArray,
-    kind: FloatArray,
+    share: float,
 ) -> FloatArray:
-    result = []
-    for node in CELL_NODES:
-        at, at_tail = two_sum(score, tail - (1.0 - node) * width)
-        inside = np.maximum(game.reach(at[:, None, None], at_tail[:, None, None])[:, 0], start)
-        result.append(np.where((width > 0)[:, None] & np.isfinite(inside), np.minimum(inside, effort), effort))
-    return np.stack(result)
+    """Efforts (E, n) at `share` of the way up each cell, those of the upper end where there is no cell."""
+    at, at_tail = two_sum(score, tail - (1.0 - share) * width)
+    reached = np.maximum(game.reach(at[:, None, None], at_tail[:, None, None])[:, 0], start)
+    return np.where((width > 0)[:, None] & np.isfinite(reached), np.minimum(reached, effort), effort)
 
 
 def refined(game: LeaderboardGame, ladder: Ladder, mass: FloatArray, split: BoolArray) -> tuple[Ladder, FloatArray]:

@@ -14,13 +14,26 @@ from followers.arrays import BoolArray, FloatArray
 from followers.game import LeaderboardGame
 from solvers.central_path import Path, follow
 from solvers.claims import MixedCertificate, Piece
-from solvers.ladder import CELL_NODES, CELL_WEIGHTS, Ladder, build_ladder, grid_ladder, prize_unit, refined, smoothed
+from solvers.ladder import (
+    CELL_NODES,
+    CELL_WEIGHTS,
+    Ladder,
+    build_ladder,
+    grid_ladder,
+    inside_cells,
+    prize_unit,
+    refined,
+    smoothed,
+)
 from solvers.levels import LevelGame, cell_rewards, level_payoffs
 
 __all__ = ["LevelSolution", "MixedEquilibrium", "solve_levels", "solve_mixed"]
 
 _NEGLIGIBLE = 1e-7
 """Masses below this are dropped: what the interior-point path leaves on levels that nobody uses."""
+
+_FINER = 12
+"""Further places in each cell at which the final profile is tested."""
 
 _WARM = ((0, 1e-3), (0, 3e-2), (0, 0.3))
 _ATTEMPTS = ((200, 0.1), (1_000, 0.03), (50, 0.3), (3_000, 0.01))
@@ -316,8 +329,19 @@ def _weighted_median(values: FloatArray, weights: FloatArray) -> float:
     return float(values[order][np.searchsorted(np.cumsum(weights[order]), 0.5 * weights.sum())])
 
 
-def _result(game: LeaderboardGame, tried: _Tried, rounds: int, solves: int) -> MixedEquilibrium:
-    span = prize_unit(game)
+def _measured(game: LeaderboardGame, tried: _Tried) -> _Tried:
+    """The same profile, with deviations looked for at finer shares of every cell."""
+    ladder, best = tried.ladder, tried.best
+    cells = ladder.level.open & (ladder.width > 0)[:, None]
+    for share in (np.arange(_FINER) + 0.5) / _FINER if cells.any() else ():
+        cost, flagged = inside_cells(game, ladder, float(share))
+        inside = cell_rewards(ladder.level, tried.mass, float(share), flagged) - cost
+        best = np.where(cells, np.maximum(best, inside), best)
+    return replace(tried, best=best)
+
+
+def _result(game: LeaderboardGame, coarse: _Tried, rounds: int, solves: int) -> MixedEquilibrium:
+    tried, span = _measured(game, coarse), prize_unit(game)
     notes: tuple[str, ...] = ()
     if float(tried.mass[tried.ladder.just_above].sum(axis=0).max()) > 1e-2:
         notes = (

@@ -244,7 +244,8 @@ def _first_order(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) ->
     shape, n = efforts.shape, game.n
     rise, per_score = rows.rise.reshape(shape), rows.per_score.reshape(shape)
     jacobian = rows.by_rival.reshape(*shape, n) * rise[:, :, None] * rise[:, None, :]
-    step = 1e-4 * (efforts + 1e-3 * top) + 1e-9 * (1.0 + efforts + game.head_start)  # of curve and cost only first derivatives are known
+    # of curve and cost only first derivatives are known
+    step = 1e-4 * (efforts + 1e-3 * top) + 1e-9 * (1.0 + efforts + game.head_start)
     place = game.head_start + efforts
     bend = (game.curve.derivative(place + step) - game.curve.derivative(np.maximum(place - step, 0.0))) / (
         place + step - np.maximum(place - step, 0.0)
