@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from followers.arrays import BoolArray, FloatArray
 from followers.game import LeaderboardGame
@@ -269,6 +270,12 @@ def solve_mixed(
     """
     if game.batch != 1:
         raise ValueError(f"mixed: {game.batch} games; one at a time")
+    # narrow banded systems gain nothing from BLAS threads, and lose much where these wait for a busy core
+    with threadpool_limits(1, user_api="blas"):
+        return _solve_single(game, tolerance, levels, max_rounds)
+
+
+def _solve_single(game: LeaderboardGame, tolerance: float, levels: int, max_rounds: int) -> MixedEquilibrium:
     if game.noise is not None:
         raise ValueError("mixed: the game is noisy; its payoffs are smooth, use solve_noisy")
     if not game.prize_span[0] > 0:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from followers.arrays import BoolArray, FloatArray, IntArray
 from followers.game import LeaderboardGame, select
@@ -108,7 +109,8 @@ def solve_noisy(game: LeaderboardGame) -> NoisyEquilibrium:
     """
     noise_of(game)
     slices = [slice(a, a + _BATCH) for a in range(0, game.batch, _BATCH)]
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # the slices, and so the result, do not depend on the workers
+    # the slices, and so the result, do not depend on the workers; BLAS threads of their own would only stand in the way
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         parts = list(pool.map(lambda at: _solve_part(select(game, at)), slices))
     names = ("codes", "efforts", "utilities", "gain", "deviation", "tolerance", "starts")
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import platform
@@ -22,10 +23,14 @@ from followers.arrays import FloatArray
 from followers.game import LeaderboardGame, select
 from followers.prior import synthetic
 from solvers.deviations import check_free_effort
+from solvers.finite import actions, as_nfg
+from solvers.levels import LevelGame
+from solvers.mixed import solve_levels, solve_mixed
+from solvers.noisy import solve_noisy
 from solvers.pure import solve_pure
 from studies.tables import number, table
 
-__all__ = ["bench_pure", "print_bench"]
+__all__ = ["BENCHES", "bench_mixed", "bench_noisy", "bench_pure", "print_bench", "print_rows"]
 
 SIZES = ((10, 100_000), (20, 100_000), (50, 20_000))
 TARGETS = {10: 500_000, 20: 200_000, 50: 30_000}
@@ -101,6 +106,128 @@ def bench_pure() -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def bench_mixed() -> list[dict[str, Any]]:
+    """Rows of the mixed solver: beside Gambit's logit path on the same finite games, and alone on whole leaderboards.
+
+    Gambit is left out, with the reason, where it is not installed.
+    """
+    rows = [_against_gambit(n, m) for n, m in ((3, 20), (4, 8))]
+    for n, levels, target, seconds in ((20, 200, 1e-3, 5.0), (50, 200, 2e-3, 30.0)):
+        game = Protocol().induce(synthetic(n, 1, np.random.default_rng(0)))
+        solve_mixed(_small_game())  # compile
+        start = time.perf_counter()
+        found = solve_mixed(game, tolerance=target, levels=levels)
+        rows.append(
+            {
+                "game": f"leaderboard, n = {n}, m = {levels}",
+                "seconds": time.perf_counter() - start,
+                "max_regret": found.exploitability,
+                "target": f"regret <= {target:g} in {seconds:g} s",
+                "peer_seconds": None,
+                "peer_max_regret": None,
+                "ratio": None,
+                "note": f"{found.rounds} refinements, {found.solves} linear systems, continuous deviations",
+            }
+        )
+    return rows
+
+
+def _small_game() -> LeaderboardGame:
+    return Protocol().induce(synthetic(3, 1, np.random.default_rng(1)))
+
+
+def _race_of_equals(n: int, m: int) -> LevelGame:
+    """A finite contest in which everybody has all m efforts: costs rise alike, 5% dearer from developer to developer."""
+    level = np.arange(m) / (m - 1)
+    zero = np.zeros((m, n))
+    return LevelGame(
+        spread=np.zeros(m, dtype=bool),
+        share=np.full(m, 0.5),
+        open=np.ones((m, n), dtype=bool),
+        cost=0.8 * level[:, None] * 1.05 ** np.arange(n),
+        flagged=zero,
+        prizes=(1.0 / np.arange(1, n + 1) - 1.0 / n) / (1.0 - 1.0 / n),
+        penalty=np.zeros(n),
+        split=False,
+        order=np.arange(n),
+    )
+
+
+def _against_gambit(n: int, m: int) -> dict[str, Any]:
+    """One finite game of n developers with m efforts each, solved by both."""
+    level = _race_of_equals(n, m)
+    solve_levels(_race_of_equals(2, 3))  # compile
+    sizes = "x".join(str(len(a)) for a in actions(level))
+    start = time.perf_counter()
+    ours = solve_levels(level, tolerance=1e-9)
+    seconds = time.perf_counter() - start
+    row: dict[str, Any] = {
+        "game": f"finite, {sizes} efforts",
+        "seconds": seconds,
+        "max_regret": float(ours.regret.max()),
+        "target": "regret no larger, 10 times as fast as logit_solve",
+        "peer_seconds": None,
+        "peer_max_regret": None,
+        "ratio": None,
+        "note": f"{ours.solves} linear systems",
+    }
+    try:
+        import pygambit
+    except ImportError:
+        return {**row, "note": "pygambit is not installed: nothing to compare with"}
+    theirs = pygambit.read_nfg(io.StringIO(as_nfg(level, [f"d{i}" for i in range(n)], "bench")))
+    start = time.perf_counter()
+    found = pygambit.nash.logit_solve(theirs).equilibria
+    peer = time.perf_counter() - start
+    regret = float(found[0].max_regret()) if found else float("nan")
+    return {**row, "peer_seconds": peer, "peer_max_regret": regret, "ratio": peer / seconds}
+
+
+def bench_noisy() -> list[dict[str, Any]]:
+    """Rows of the noisy solver: one large game and a batch of small ones, measured on 100 test items."""
+    rows = []
+    for n, batch, target in ((50, 1, 2.0), (10, 1_000, 20.0)):
+        game = Protocol(test_items=100).induce(synthetic(n, batch, np.random.default_rng(0)))
+        solve_noisy(Protocol(test_items=100).induce(synthetic(3, 2, np.random.default_rng(1))))  # compile
+        start = time.perf_counter()
+        found = solve_noisy(game)
+        seconds = time.perf_counter() - start
+        rows.append(
+            {
+                "game": f"{batch:,} noisy game(s), n = {n}, 100 test items",
+                "seconds": seconds,
+                "max_regret": float((found.gain.max(axis=1) / game.prize_span)[found.exists].max(initial=0.0)),
+                "target": f"in {target:g} s",
+                "peer_seconds": None,
+                "peer_max_regret": None,
+                "ratio": None,
+                "note": f"{int(found.exists.sum()):,} exist, the rest unknown",
+            }
+        )
+    return rows
+
+
+BENCHES: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "pure": bench_pure,
+    "mixed": bench_mixed,
+    "noisy": bench_noisy,
+}
+"""What can be measured."""
+
+
+def print_rows(console: Console, title: str, rows: list[dict[str, Any]]) -> None:
+    """One row per game."""
+    t = table(title, "game", "seconds", "max regret", "logit_solve s", "its regret", "x", "target", "")
+    for r in rows:
+        cells = (number(r[k]) for k in ("seconds", "max_regret", "peer_seconds", "peer_max_regret", "ratio"))
+        t.add_row(r["game"], *cells, r["target"], r["note"])
+    console.print(t)
+    console.print(
+        "regret: largest gain of any developer, share of R_1 - R_n. logit_solve: pygambit, same payoffs, same run. "
+        f"{os.cpu_count()} cores, python {platform.python_version()}, numpy {np.__version__}, numba {nb.__version__}."
+    )
 
 
 def print_bench(console: Console, rows: list[dict[str, Any]]) -> None:

@@ -226,20 +226,24 @@ def calibrate(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="pure: the T1 check of generalized-logit populations.")] = "pure",
+    what: Annotated[
+        str, typer.Argument(help="pure: the T1 check of populations. mixed: beside Gambit. noisy: single and batched.")
+    ] = "pure",
     as_json: JsonFlag = False,
 ) -> None:
     """Measure speed: ours, the floor and a peer on the same games, in one run."""
     from followers.errors import InputError
-    from studies.bench import bench_pure, print_bench
+    from studies.bench import BENCHES, print_bench, print_rows
 
-    if what != "pure":
-        raise InputError(f"bench {what}: no such benchmark; allowed: pure")
-    rows = bench_pure()
+    if what not in BENCHES:
+        raise InputError(f"bench {what}: no such benchmark; allowed: {', '.join(BENCHES)}")
+    rows = BENCHES[what]()
     if as_json:
         print(json.dumps(rows))
-    else:
+    elif what == "pure":
         print_bench(_console(), rows)
+    else:
+        print_rows(_console(), f"{what} equilibria", rows)
 
 
 @app.command()
