@@ -270,7 +270,10 @@ def solve_mixed(
     """
     if game.batch != 1:
         raise ValueError(f"mixed: {game.batch} games; one at a time")
-    # narrow banded systems gain nothing from BLAS threads, and lose much where these wait for a busy core
+    # narrow banded systems gain nothing from BLAS threads, and lose much where these wait for a busy core; only what is
+    # loaded by now can be limited
+    import scipy.linalg  # noqa: F401
+
     with threadpool_limits(1, user_api="blas"):
         return _solve_single(game, tolerance, levels, max_rounds)
 

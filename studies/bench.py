@@ -139,7 +139,7 @@ def _small_game() -> LeaderboardGame:
 
 
 def _race_of_equals(n: int, m: int) -> LevelGame:
-    """A finite contest in which everybody has all m efforts: costs rise alike, 5% dearer from developer to developer."""
+    """A finite contest in which everybody has all m efforts; each developer pays 5% more than the one before."""
     level = np.arange(m) / (m - 1)
     zero = np.zeros((m, n))
     return LevelGame(
