@@ -222,13 +222,15 @@ def _select_law(law: T, index: Any, batch: int) -> T:
     if isinstance(law, RosterCurve | RosterCost):
         parts = tuple(Part(p.developers, _select_law(p.law, index, batch)) for p in law.parts)
         return type(law)(parts=parts, n=law.n)  # type: ignore[arg-type]
-    changed: dict[str, Any] = {}
-    for field in fields(law):  # type: ignore[arg-type]
-        values = getattr(law, field.name)
-        if is_dataclass(values):  # a curve made of curves
-            changed[field.name] = _select_law(values, index, batch)
-            continue
-        # a table has its knots on a further axis; parameters without a batch axis are shared by all games
-        has_batch = np.ndim(values) == 2 + law.table_axes and values.shape[0] == batch  # type: ignore[attr-defined]
-        changed[field.name] = values[index] if has_batch else values
+    changed = {f.name: _select_field(getattr(law, f.name), law, index, batch) for f in fields(law)}  # type: ignore[arg-type]
     return type(law)(**changed)
+
+
+def _select_field(values: Any, law: Any, index: Any, batch: int) -> Any:
+    if isinstance(values, tuple):  # the tasks of a suite, and their weights
+        return tuple(_select_field(v, law, index, batch) for v in values)
+    if is_dataclass(values):  # a curve made of curves
+        return _select_law(values, index, batch)
+    # a table has its knots on a further axis; parameters without a batch axis are shared by all games
+    has_batch = np.ndim(values) == 2 + law.table_axes and values.shape[0] == batch
+    return values[index] if has_batch else values

@@ -53,10 +53,13 @@ class PartlyHidden:
 
     def score_pair(self, effort: Any) -> tuple[FloatArray, FloatArray]:
         """v(p) less share times what v(p) is ahead: two scores near the same ceiling keep the digits of their gap."""
-        score, tail = self.curve.score_pair(effort)
         hidden, hidden_tail = self.curve.score_pair(self._carried(effort))
-        ahead = (score - hidden) + (tail - hidden_tail)
-        return two_sum(score, tail - self.share * ahead)
+        if self.share == 1:
+            return hidden, hidden_tail
+        score, tail = self.curve.score_pair(effort)
+        with np.errstate(invalid="ignore"):  # inf - inf: an unbounded curve after effort without end
+            ahead = (score - hidden) + (tail - hidden_tail)
+        return two_sum(score, tail - self.share * np.where(np.isfinite(score), ahead, 0.0))
 
     def derivative(self, effort: Any) -> FloatArray:
         """(1 - share) v'(p) + share transfer v'(carried)."""
@@ -82,7 +85,7 @@ class PartlyHidden:
         shape = np.broadcast_shapes(low.shape, self.start.shape)
         at_zero, at_end = holds(np.zeros(shape)), holds(np.full(shape, np.inf))
         low = np.broadcast_to(np.where(np.isfinite(low), low, 0.0), shape)
-        low = np.where(holds(low), 0.0, low)  # where rounding put the bracket too high
+        low = np.where(holds(low), 0.0, low) + 0.0  # where rounding put the bracket too high; and no negative zero
         # non-negative doubles are ordered like their bits
         below, reached = low.view(np.int64), np.full(shape, np.inf).view(np.int64)
         while np.any((reached - below > 1) & ~at_zero & at_end):
@@ -98,15 +101,17 @@ class PartlyHidden:
         if self.share == 0 or self.transfer == 1:
             return starts, ends
         shape = np.broadcast_shapes(starts.shape[1:], self.start.shape)
-        starts, ends = (np.broadcast_to(x, (len(x), *shape)) for x in (starts, ends))
+        lifted = (x.reshape(len(x), *(1,) * (1 + len(shape) - x.ndim), *x.shape[1:]) for x in (starts, ends))
+        starts, ends = (np.broadcast_to(x, (len(x), *shape)) for x in lifted)
         if self.transfer == 0:
             everywhere = np.zeros((1, *shape)), np.full((1, *shape), np.inf)
             return everywhere if self.share == 1 else (starts, ends)
         hidden = tuple(self.start + (x - self.start) / self.transfer for x in (starts, ends))
         if self.share == 1:
-            return np.maximum(hidden[0], 0.0), hidden[1]
-        low = np.maximum(starts[:, None], hidden[0][None]).reshape(-1, *shape)
-        high = np.minimum(ends[:, None], hidden[1][None]).reshape(-1, *shape)
+            low, high = np.maximum(hidden[0], 0.0), hidden[1]
+        else:
+            low = np.maximum(starts[:, None], hidden[0][None]).reshape(-1, *shape)
+            high = np.minimum(ends[:, None], hidden[1][None]).reshape(-1, *shape)
         return np.where(low < high, low, np.nan), np.where(low < high, high, np.nan)
 
     def resolved_until(self) -> float:

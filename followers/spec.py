@@ -27,6 +27,7 @@ from pydantic import (
 from followers.arrays import FloatArray
 from followers.costs import EffortCost, PowerCost, tabulate_cost
 from followers.curves import Exponential, GeneralizedLogit, Linear, ScoreCurve
+from followers.envelope import suite
 from followers.errors import InputError
 from followers.grouping import Part, group_by_kind
 from followers.population import Population
@@ -37,6 +38,7 @@ __all__ = [
     "CostSpec",
     "CurveSpec",
     "DeveloperSpec",
+    "EnvelopeSpec",
     "PowerSpec",
     "Spec",
     "build_population",
@@ -170,7 +172,44 @@ class TabulatedSpec(Spec):
         return tabulate([(s.effort, s.score) for s in specs])
 
 
-CurveSpec = Annotated[LogitSpec | ExponentialSpec | LinearSpec | TabulatedSpec, Field(discriminator="kind")]
+TaskSpec = Annotated[LogitSpec | ExponentialSpec | LinearSpec | TabulatedSpec, Field(discriminator="kind")]
+
+
+def _sum_to_one(weights: list[float]) -> list[float]:
+    if abs(math.fsum(weights) - 1.0) > 1e-9:
+        raise ValueError(f"sum to {math.fsum(weights):.10g}; weights of tasks must sum to 1")
+    return weights
+
+
+class EnvelopeSpec(Spec):
+    """`kind = "envelope"`: the best weighted score of a suite of tasks that share one effort."""
+
+    kind: Literal["envelope"]
+    tasks: Annotated[list[TaskSpec], must(len, "a suite needs at least one task")]
+    weights: Annotated[list[Positive], AfterValidator(_sum_to_one)]
+
+    @model_validator(mode="after")
+    def _weighted(self) -> EnvelopeSpec:
+        if len(self.tasks) != len(self.weights):
+            raise ValueError(f"{len(self.tasks)} tasks but {len(self.weights)} weights; one of each per task")
+        return self
+
+    @staticmethod
+    def stack(specs: Sequence[Any]) -> ScoreCurve:
+        """The curve of all these developers; those with equally many tasks share one envelope."""
+        parts = []
+        for at in group_by_kind([str(len(s.tasks)) for s in specs]).values():
+            group = [specs[i] for i in at]
+            tasks = [_stack_curves([s.tasks[k] for s in group]) for k in range(len(group[0].tasks))]
+            parts.append(
+                Part(at, suite(tasks, [np.array(column) for column in zip(*(s.weights for s in group), strict=True)]))
+            )
+        return parts[0].law if len(parts) == 1 else RosterCurve(tuple(parts), len(specs))
+
+
+CurveSpec = Annotated[
+    LogitSpec | ExponentialSpec | LinearSpec | TabulatedSpec | EnvelopeSpec, Field(discriminator="kind")
+]
 
 
 class PowerSpec(Spec):
@@ -295,11 +334,19 @@ def build_population(
         score_stderr=_column(developers, "score_stderr"),
         provenance=dict(provenance or {}),
         notes=tuple(
-            f"{d.name}: measured scores fall by up to {fall:.4g} and were pooled (isotonic regression)"
+            f"{name}: measured scores fall by up to {fall:.4g} and were pooled (isotonic regression)"
             for d in developers
-            if isinstance(d.curve, TabulatedSpec) and (fall := d.curve.largest_fall()) > 0
+            for name, curve in _named_curves(d)
+            if isinstance(curve, TabulatedSpec) and (fall := curve.largest_fall()) > 0
         ),
     )
+
+
+def _named_curves(developer: DeveloperSpec) -> list[tuple[str, Any]]:
+    """A developer's curve, or those of the tasks of its suite, with names for notes."""
+    if isinstance(developer.curve, EnvelopeSpec):
+        return [(f"{developer.name}, task {k}", task) for k, task in enumerate(developer.curve.tasks, start=1)]
+    return [(developer.name, developer.curve)]
 
 
 def explain(error: ValidationError, where: str, model: type[BaseModel] | None = None) -> InputError:
