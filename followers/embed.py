@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from followers.calibration import calibrate
-from followers.trajectories import read_trajectories
+from followers.importers import read_trajectories
 
 __all__ = ["HALF_PRIZE_STEPS", "document"]
 

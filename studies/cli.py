@@ -185,7 +185,7 @@ def calibrate(
 
     from followers.calibration import calibrate as fit_all
     from followers.errors import InputError
-    from followers.trajectories import read_trajectories
+    from followers.importers import read_trajectories
     from studies.files import write_toml
     from studies.tables import progress_bar
 

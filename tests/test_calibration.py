@@ -12,9 +12,10 @@ import pytest
 from followers.calibration import calibrate, fit_curve
 from followers.embed import document
 from followers.errors import InputError
+from followers.importers import read_trajectories
 from followers.load import EMBEDDED, load
 from followers.spec import DeveloperSpec, build_population
-from followers.trajectories import Trajectory, read_trajectories
+from followers.trajectories import Trajectory
 from studies.cli import main
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
