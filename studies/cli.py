@@ -45,6 +45,13 @@ class QualityChoice(StrEnum):
     COLUMN = "column"
 
 
+class BadFiles(StrEnum):
+    """What a bad result file does to an import of many."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every draw and of the search.")]
 Draws = Annotated[int, typer.Option(min=2, help="Populations to score each protocol on.")]
@@ -171,43 +178,76 @@ def propose(
 
 @app.command()
 def calibrate(
-    trajectories: Annotated[Path, typer.Argument(help="CSV with columns model, step, score and stderr or n_items.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="CSV tables of trajectories, of direct and tuned scores, leaderboards; lm-evaluation-harness results "
+            "(results_*.json) and folders of these.",
+            show_default=False,
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Population file to write (TOML).")],
-    benchmark: Annotated[str | None, typer.Option(help="Which benchmark, where the file holds several.")] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Which benchmark or task, where there are several.")] = None,
+    metric: Annotated[str | None, typer.Option(help='Which metric: "acc", "exact_match,strict-match" ..')] = None,
+    steps: Annotated[Path | None, typer.Option(help="CSV name,step[,model]: steps of harness results.")] = None,
+    effort_scales: Annotated[
+        Path | None, typer.Option(help="CSV model,effort_scale (or declared_lr): what a step of each model counts.")
+    ] = None,
+    tuned_steps: Annotated[float | None, typer.Option(help="Steps behind a column of tuned scores.")] = None,
+    n_items: Annotated[float | None, typer.Option(help="Test items behind the scores of a leaderboard.")] = None,
+    bad: Annotated[BadFiles, typer.Option(help="What a bad result file does.")] = BadFiles.STOP,
+    like: Annotated[str | None, typer.Option(help="Borrow curve shapes from gsm8k or mmlu.")] = None,
+    exposure: Annotated[bool, typer.Option(help="Explain direct scores by prior exposure to the task.")] = False,
+    floor: Annotated[float, typer.Option(min=0, max=1, help="Chance level, for --exposure.")] = 0.0,
     quality: Annotated[QualityChoice, typer.Option(help="What counts as true quality.")] = QualityChoice.LAST,
     half_prize_steps: Annotated[
         float, typer.Option(help="Steps that cost half a prize unit (linear cost).")
     ] = 25_000.0,
     clean_only: Annotated[bool, typer.Option(help="Leave out trajectories that fall or never rise.")] = False,
+    draws: Annotated[int, typer.Option(min=0, help="Simulated refits that carry the curves' errors along.")] = 32,
+    report: Annotated[Path | None, typer.Option(help="Folder for the report: fits.csv, residuals.csv.")] = None,
 ) -> None:
-    """Fit score curves to measured trajectories and write a population file."""
+    """Fit score curves to measurements and write a population file."""
     import math
 
-    from followers.calibration import calibrate as fit_all
     from followers.errors import InputError
-    from followers.importers import read_trajectories
+    from studies.calibrate import Request, held_out_sentence, run, write_csv
     from studies.files import write_toml
     from studies.tables import progress_bar
 
-    if not (math.isfinite(half_prize_steps) and half_prize_steps > 0):
-        raise InputError(f"--half-prize-steps = {half_prize_steps:g}; must be a positive number of steps")
-    measured = read_trajectories(trajectories, benchmark=benchmark)
-    with progress_bar(_console(stderr=True), "fitting trajectories") as progress:
-        fitted = fit_all(
-            measured,
-            quality=quality.value,
-            cost_scale=0.5 / half_prize_steps,
-            clean_only=clean_only,
-            progress=progress,
-        )
-    developers = fitted.developers()
-    if len(developers) < 2:
-        raise InputError(f"{trajectories}: {len(developers)} usable model(s); a leaderboard needs at least 2")
-    provenance = {"source": str(trajectories), "quality": quality.value}
-    write_toml(output, {"provenance": provenance, "developers": developers})
-    for note in fitted.notes:
+    for name, value in (("half-prize-steps", half_prize_steps), ("tuned-steps", tuned_steps), ("n-items", n_items)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"--{name} = {value:g}; must be a positive number")
+    request = Request(
+        paths=tuple(files),
+        benchmark=benchmark,
+        metric=metric,
+        steps=steps,
+        effort_scales=effort_scales,
+        tuned_steps=tuned_steps,
+        n_items=n_items,
+        on_bad=bad.value,
+        like=like,
+        exposure=exposure,
+        floor=floor,
+        quality=quality.value,
+        half_prize_steps=half_prize_steps,
+        clean_only=clean_only,
+        draws=draws,
+    )
+    with progress_bar(_console(stderr=True), "reading and fitting") as progress:
+        result = run(request, reading=progress, fitting=progress)
+    provenance = {"source": ", ".join(map(str, files)), "quality": quality.value}
+    write_toml(output, {"provenance": provenance, "developers": result.developers})
+    for note in result.notes:
         print(note)
-    print(f"wrote {output}: {len(developers)} developers")
+    if result.calibration is not None:
+        print(held_out_sentence(result.calibration) or "no steps left out: fewer than 6 per model")
+        if report is not None:
+            write_csv(report / "fits.csv", result.calibration.table())
+            write_csv(report / "residuals.csv", result.calibration.residuals())
+            print(f"wrote {report / 'fits.csv'} and {report / 'residuals.csv'}")
+    print(f"wrote {output}: {len(result.developers)} developers")
 
 
 @app.command()
