@@ -1,4 +1,4 @@
-"""The command line: `truerank solve | compare | propose | calibrate | bench | demo` (DESIGN section 7).
+"""The command line: `truerank solve | compare | propose | calibrate | paper | bench | demo` (DESIGN section 7).
 
 Heavy libraries are imported inside the commands, so that `truerank --help` answers at once.
 """
@@ -248,6 +248,38 @@ def calibrate(
             write_csv(report / "residuals.csv", result.calibration.residuals())
             print(f"wrote {report / 'fits.csv'} and {report / 'residuals.csv'}")
     print(f"wrote {output}: {len(result.developers)} developers")
+
+
+@app.command()
+def paper(
+    out: Annotated[Path | None, typer.Option(help="Folder for tables (CSV), figures (PNG, SVG), certificates.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with trajectories.csv and direct_vs_tbt.csv, for what is embedded."),
+    ] = None,
+    draws: Draws = 256,
+    seed: Seed = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Re-derive the paper's results, each with a certificate, and what measurements add to them."""
+    from studies.paper import derive, summary, write
+    from studies.tables import print_paper, progress_bar
+
+    with progress_bar(_console(stderr=True), "deriving") as progress:
+        derived = derive(data=data, draws=draws, seed=seed, progress=progress)
+    written = write(derived, out) if out is not None else []
+    said = summary(derived)
+    if as_json:
+        print(json.dumps({heading: lines for heading, lines in said}))
+    else:
+        print_paper(_console(), said)
+        if written:
+            print(f"wrote {len(written)} files to {out}")
+    witnesses = derived.witnesses()
+    verified = sum(w.holds for w in witnesses)
+    if not as_json:
+        print(f"checker: {verified} of {len(witnesses)} certificates verified")
+    raise typer.Exit(SOLVED if verified == len(witnesses) else 1)
 
 
 @app.command()

@@ -26,6 +26,7 @@ __all__ = [
     "figure",
     "print_comparison",
     "print_demo",
+    "print_paper",
     "print_proposal",
     "print_solved",
     "progress_bar",
@@ -205,3 +206,13 @@ def print_demo(console: Console, defects: Sequence[Defect]) -> None:
     for d in defects:
         t.add_row(d.name, d.naive, d.found, d.check, "caught" if d.caught else "MISSED")
     console.print(t)
+
+
+def print_paper(console: Console, said: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Headings, each with its lines."""
+    from rich.padding import Padding
+
+    for heading, lines in said:
+        console.print(heading, style="bold", markup=False)
+        for line in lines:
+            console.print(Padding(line, (0, 0, 0, 2)), markup=False)
