@@ -218,6 +218,12 @@ def test_effort_scales(tmp_path: Path) -> None:
     table.write_text("model,step,score,n_items\nd,0,0.2,100\nd,10,0.3,100\n")
     with pytest.raises(InputError, match="none for d"):
         read_measured([table], effort_scales=read_effort_scales(path))
+    path.write_text("model,declared_lr\nd,\nb,2e-5\n")
+    made = read_measured([table], effort_scales=read_effort_scales(path))
+    assert made.trajectories[0].effort_scale == 1.0 and made.notes[0].startswith("d: no effort scale given")
+    path.write_text("model,declared_lr\nd,\n")
+    with pytest.raises(InputError, match="'declared_lr' is empty in every row"):
+        read_effort_scales(path)
     path.write_text("model,effort_scale\na,-1\n")
     with pytest.raises(InputError, match="line 2: effort_scale = -1; must be positive"):
         read_effort_scales(path)

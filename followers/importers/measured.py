@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,7 +74,9 @@ def read_measured(
         missing = [t.model for t in made if t.model not in effort_scales]
         if missing:
             raise InputError(f"effort scales: none for {', '.join(missing[:5])}; every model needs one")
-        made = tuple(replace(t, effort_scale=effort_scales[t.model]) for t in made)
+        blank = [t.model for t in made if math.isnan(effort_scales[t.model])]
+        notes += [f"{model}: no effort scale given; its steps count as they are" for model in blank]
+        made = tuple(t if t.model in blank else replace(t, effort_scale=effort_scales[t.model]) for t in made)
     return Measured(made, frozenset(kinds), tuple(notes))
 
 
@@ -81,7 +84,7 @@ def read_effort_scales(path: Path) -> dict[str, float]:
     """Effort scale per model from a CSV with columns `model` and `effort_scale`, or `model` and `declared_lr`.
 
     A step at a tenth of the learning rate is taken to teach a tenth as much: the scale is the learning rate over the
-    most common one.
+    most common one. NaN where the field is empty.
     """
     columns, rows = read_rows(path)
     column = next((c for c in ("effort_scale", "declared_lr") if c in columns), None)
@@ -92,12 +95,14 @@ def read_effort_scales(path: Path) -> dict[str, float]:
         )
     values = {}
     for row in rows:
-        value = row.number(column)
+        value = row.number(column, optional=True)
         if value <= 0:
             raise InputError(f"{row.where}: {column} = {value:g}; must be positive")
         values[row.model()] = value
     if column == "effort_scale":
         return values
-    every = list(values.values())
+    every = [v for v in values.values() if not math.isnan(v)]
+    if not every:
+        raise InputError(f"{path}: column {column!r} is empty in every row")
     common = max(every, key=lambda v: (every.count(v), v))
     return {model: value / common for model, value in values.items()}

@@ -23,7 +23,7 @@ from studies.paper.witness import Witness, developers, profile_witness, solved_w
 __all__ = ["Claim", "claims"]
 
 EXISTS, ABSENT = Status.EXISTS, Status.ABSENT
-_GAMES = 60
+_GAMES = 42
 """Random games per statement that is true."""
 
 
