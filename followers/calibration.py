@@ -15,6 +15,7 @@ import numpy as np
 
 from followers.arrays import FloatArray
 from followers.diagnosis import (
+    LEVEL,
     PARAMETERS,
     HeldOut,
     bootstrap,
@@ -51,7 +52,7 @@ class CurveFit:
     rmse, max_abs_resid: score units, unweighted. chi2_per_dof: weighted. max_drop_z: largest fall from an earlier to a
     later score, in joint standard errors. rise_chi2: what the rise improves chi-square by over a constant. at_bound:
     parameters at the edge of what was allowed. dispersion: factor on the variances of the scores. covariance (4, 4)
-    and intervals (4, 2), 90%, of (lower, upper, intercept, slope); draws (K, 4): parametric bootstrap; s_shape_p:
+    and intervals (4, 2), 90%, of (lower, upper, intercept, slope), profile or, pooled, posterior; draws (K, 4): parametric bootstrap; s_shape_p:
     p-value of "concave"; held_out: errors at steps left out. The last five are empty where they were not asked for.
     source: what stands for the model in a population ("fit", "pooled fit" or "table"), and `why` not its own fit.
     """
@@ -410,8 +411,14 @@ def _examined(fits: Sequence[CurveFit], stage: Callable[[], None]) -> list[Curve
 def _settled(fit: CurveFit, related: Pool | None, choose: Choice) -> CurveFit:
     """The fit with what stands for the model in a population."""
     if len(fit.trajectory.steps) < _LEAST_POINTS and related is not None and fit.clean:
-        coordinates, _ = _pooled(fit, related)
-        return replace(fit.with_parameters(from_coordinates(coordinates)), source="pooled fit", why=fit.poor)
+        coordinates, errors = _pooled(fit, related)
+        settled = replace(fit.with_parameters(from_coordinates(coordinates)), source="pooled fit", why=fit.poor)
+        if not fit.intervals.size:
+            return settled
+        rng = np.random.default_rng(_BOOTSTRAP_SEED)
+        likely = from_coordinates(rng.multivariate_normal(coordinates, errors, size=4_000, method="cholesky"))
+        ends = np.quantile(likely, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        return replace(settled, covariance=np.cov(likely.T), intervals=ends.T, s_shape_p=math.nan)
     if fit.poor:
         return replace(fit, source="table", why=fit.poor)
     if choose == "held-out" and fit.held_out is not None and fit.held_out.prefers_table:

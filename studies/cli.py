@@ -186,7 +186,9 @@ def calibrate(
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Population file to write (TOML).")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Population file to write (TOML); without it, only look.")
+    ] = None,
     benchmark: Annotated[str | None, typer.Option(help="Which benchmark or task, where there are several.")] = None,
     metric: Annotated[str | None, typer.Option(help='Which metric: "acc", "exact_match,strict-match" ..')] = None,
     steps: Annotated[Path | None, typer.Option(help="CSV name,step[,model]: steps of harness results.")] = None,
@@ -213,7 +215,7 @@ def calibrate(
     from followers.errors import InputError
     from studies.calibrate import Request, held_out_sentence, run, write_csv
     from studies.files import write_toml
-    from studies.tables import progress_bar
+    from studies.tables import print_calibration, progress_bar
 
     for name, value in (("half-prize-steps", half_prize_steps), ("tuned-steps", tuned_steps), ("n-items", n_items)):
         if value is not None and not (math.isfinite(value) and value > 0):
@@ -238,7 +240,10 @@ def calibrate(
     with progress_bar(_console(stderr=True), "reading and fitting") as progress:
         result = run(request, reading=progress, fitting=progress)
     provenance = {"source": ", ".join(map(str, files)), "quality": quality.value}
-    write_toml(output, {"provenance": provenance, "developers": result.developers})
+    if output is not None:
+        write_toml(output, {"provenance": provenance, "developers": result.developers})
+    elif result.calibration is not None:
+        print_calibration(_console(), result.calibration)
     for note in result.notes:
         print(note)
     if result.calibration is not None:
@@ -247,7 +252,8 @@ def calibrate(
             write_csv(report / "fits.csv", result.calibration.table())
             write_csv(report / "residuals.csv", result.calibration.residuals())
             print(f"wrote {report / 'fits.csv'} and {report / 'residuals.csv'}")
-    print(f"wrote {output}: {len(result.developers)} developers")
+    count = f"{len(result.developers)} developers"
+    print(f"wrote {output}: {count}" if output is not None else f"{count}; -o FILE writes them")
 
 
 @app.command()
@@ -262,23 +268,24 @@ def paper(
     as_json: JsonFlag = False,
 ) -> None:
     """Re-derive the paper's results, each with a certificate, and what measurements add to them."""
-    from studies.paper import derive, summary, write
+    from solvers.certificate import to_json
+    from studies.paper import derive, tables, write
     from studies.tables import print_paper, progress_bar
 
     with progress_bar(_console(stderr=True), "deriving") as progress:
         derived = derive(data=data, draws=draws, seed=seed, progress=progress)
     written = write(derived, out) if out is not None else []
-    said = summary(derived)
-    if as_json:
-        print(json.dumps({heading: lines for heading, lines in said}))
-    else:
-        print_paper(_console(), said)
-        if written:
-            print(f"wrote {len(written)} files to {out}")
     witnesses = derived.witnesses()
     verified = sum(w.holds for w in witnesses)
-    if not as_json:
+    if as_json:
+        agreed = {"direct": derived.agreement.direct, "tuned": derived.agreement.tuned}
+        counted = {"verified": verified, "certificates": len(witnesses)}
+        print(json.dumps(to_json({**tables(derived), "mean_agreement": agreed, **counted})))
+    else:
+        print_paper(_console(), derived)
         print(f"checker: {verified} of {len(witnesses)} certificates verified")
+        if written:
+            print(f"wrote {len(written)} files to {out}")
     raise typer.Exit(SOLVED if verified == len(witnesses) else 1)
 
 

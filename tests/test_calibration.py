@@ -238,6 +238,9 @@ def test_a_model_of_few_steps_borrows_from_its_family_and_says_so() -> None:
     assert fit.source == "pooled fit" and made.notes == ("short: fit pooled with its family, 3 points, fewer than 6",)
     assert made.developers()[-1]["curve"]["kind"] == "generalized-logit"
     assert np.abs(fit.score(STEPS) - every[-1].scores).max() < 0.1
+    ceiling = fit.intervals[1]
+    assert ceiling[0] <= fit.upper <= ceiling[1] < 0.99  # alone, its ceiling would be anybody's guess
+    assert fit_curve(short).poor and 0 < ceiling[1] - ceiling[0] < 0.5
     alone = calibrate([*every[:3], short], cost_scale=1e-5)  # too few to borrow from
     assert alone.pool is None and alone.fits[-1].source == "table"
 

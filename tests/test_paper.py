@@ -194,4 +194,7 @@ def test_the_command_says_what_was_derived(
     assert "direct 0.517, tuned 0.755" in out and f"{len(paper.witnesses())} of {len(paper.witnesses())}" in out
     with pytest.raises(SystemExit):
         main(["paper", "--json"])
-    assert "Theorem 4.6" in json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)
+    assert [c["claim"] for c in found["claims"]] == [c.name for c in paper.claims]
+    assert found["mean_agreement"]["tuned"] == pytest.approx(0.755, abs=5e-4)
+    assert found["verified"] == found["certificates"] == len(paper.witnesses())

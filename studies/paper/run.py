@@ -34,7 +34,7 @@ from studies.paper.claims import Claim, claims
 from studies.paper.data import Agreement, Neighbours, TopK, agreement, bundled, draws_of, neighbours, top_k
 from studies.paper.witness import Witness
 
-__all__ = ["Board", "Paper", "derive", "summary", "write"]
+__all__ = ["Board", "Paper", "derive", "summary", "tables", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _board(name: str, population: Population, last: float, measured: Mapping[str
 
 
 def summary(paper: Paper) -> list[tuple[str, list[str]]]:
-    """What to print: headings with lines."""
+    """What to say in words: headings with lines."""
     said = []
     for c in paper.claims:
         verdict = "holds as stated" if c.holds_as_stated else "fails as stated"
@@ -179,26 +179,6 @@ def summary(paper: Paper) -> list[tuple[str, list[str]]]:
             ],
         )
     )
-    said.append(
-        (
-            "Neighbours in quality",
-            [
-                f"{n.population}: {n.crossing:.0%} cross (C1 fails), {n.bent:.0%} of curves are S-shaped (C2 fails), "
-                f"catch-up effort shrinks for {n.shrinking:.0%} (C3 fails)"
-                for n in paper.neighbours
-            ],
-        )
-    )
-    said.append(
-        (
-            f"Populations whose top k no tuning budget stabilises ({paper.draws} draws)",
-            [
-                f"{t.population}, top {t.k}: {t.within:.0%} within the measured steps, {t.ever:.0%} up to 1e9; in the "
-                f"true order none for {t.truthful:.0%}"
-                for t in paper.top_k
-            ],
-        )
-    )
     return said
 
 
@@ -210,8 +190,8 @@ def write(paper: Paper, out: Path) -> list[Path]:
     """Tables as CSV, certificates as JSON, figures as PNG and SVG; returns what was written."""
     from studies.figures import draw_all
 
-    tables = _tables(paper)
-    for name, rows in tables.items():
+    made = tables(paper)
+    for name, rows in made.items():
         write_csv(out / f"{name}.csv", rows)
     certificates = out / "certificates.json"
     try:
@@ -219,11 +199,12 @@ def write(paper: Paper, out: Path) -> list[Path]:
         figures = draw_all(paper, out)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror})") from None
-    return [*(out / f"{name}.csv" for name in tables), certificates, *figures]
+    return [*(out / f"{name}.csv" for name in made), certificates, *figures]
 
 
-def _tables(paper: Paper) -> dict[str, Sequence[Mapping[str, Any]]]:
-    tables: dict[str, Sequence[Mapping[str, Any]]] = {
+def tables(paper: Paper) -> dict[str, Sequence[Mapping[str, Any]]]:
+    """Every table by name, as rows of plain values."""
+    made: dict[str, Sequence[Mapping[str, Any]]] = {
         "claims": [
             {
                 "claim": c.name,
@@ -263,9 +244,9 @@ def _tables(paper: Paper) -> dict[str, Sequence[Mapping[str, Any]]]:
         "top_k": [{f: to_json(getattr(t, f)) for f in t.__dataclass_fields__} for t in paper.top_k],
     }
     figures = [paper.like, *(f for b in paper.boards for f in (b.all_models, b.ordered))]
-    tables["catch_up"] = [
+    made["catch_up"] = [
         {"figure": f.title, "budget": d, "least": low, "median": mid}
         for f in figures
         for d, low, mid in zip(f.budgets.tolist(), f.least.tolist(), f.median.tolist(), strict=True)
     ]
-    return tables
+    return made
