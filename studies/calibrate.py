@@ -192,8 +192,10 @@ def held_out_sentence(calibration: Calibration) -> str:
     """How well steps left out were predicted, and over which trajectories."""
     examined = [f for f in calibration.fits if f.held_out is not None]
     steady = [f for f in examined if not f.nonmonotone and f.held_out is not None]
+    if not examined:
+        return "no steps were left out to check: every model has fewer than 6"
     if not steady:
-        return ""
+        return "no step was predicted: every trajectory falls by more than 3 joint standard errors"
     errors = np.concatenate([np.abs(f.held_out.curve) for f in steady if f.held_out is not None])
     fallen = [f.trajectory.model for f in examined if f.nonmonotone]
     without = f"; without those that fall by more than 3 joint standard errors: {', '.join(fallen)}" if fallen else ""

@@ -247,7 +247,7 @@ def calibrate(
     for note in result.notes:
         print(note)
     if result.calibration is not None:
-        print(held_out_sentence(result.calibration) or "no steps left out: fewer than 6 per model")
+        print(held_out_sentence(result.calibration))
         if report is not None:
             write_csv(report / "fits.csv", result.calibration.table())
             write_csv(report / "residuals.csv", result.calibration.residuals())
