@@ -153,6 +153,16 @@ def test_some_populations_are_stabilised_by_no_budget() -> None:
     assert needed > 10.0 and (found.within, found.ever, found.truthful) == (1.0, 0.0, 0.0)
 
 
+@needs_data
+def test_fresh_data_stand_in_for_what_is_embedded() -> None:
+    from followers.load import load
+    from studies.paper.run import _population
+
+    people, measured = _population("gsm8k", 25_000.0, DATA)
+    assert people.names == load("gsm8k").names and len(measured) == 47
+    assert people.curve_draws is not None and people.curve_draws.shape == (32, 38, 5)
+
+
 def test_figure_one_on_measured_curves(paper: Paper) -> None:
     """The chain's order never breaks, and its catch-up effort ends far above where it began; neighbours lag in all."""
     assert [b.name for b in paper.boards] == ["gsm8k", "mmlu"]
