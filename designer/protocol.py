@@ -14,11 +14,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator
 
+from designer.audits import AuditForm, AuditPlan
 from designer.prizes import BandForm, Bands, PrizeForm, Prizes, band_mean
 from followers.arrays import FloatArray
 from followers.game import LeaderboardGame, TieRule
+from followers.hidden import PartlyHidden
+from followers.measurement import Noise
 from followers.population import Population
-from followers.spec import not_negative
+from followers.spec import must, not_negative
 
 __all__ = ["Protocol", "knob", "knobs"]
 
@@ -99,6 +102,36 @@ def _describe_bands(bands: Bands) -> str:
     return f"ranks published in bands of {bands.width}" if bands.width else "every rank published"
 
 
+def _hide(game: LeaderboardGame, share: float) -> LeaderboardGame:
+    return replace(game, curve=PartlyHidden(game.curve, game.head_start, share, 0.0)) if share else game
+
+
+def _carry_over(game: LeaderboardGame, transfer: float) -> LeaderboardGame:
+    """How much of the effort counts on the hidden items, where there are any."""
+    hidden = isinstance(game.curve, PartlyHidden)
+    return replace(game, curve=replace(game.curve, transfer=transfer)) if hidden else game  # type: ignore[type-var]
+
+
+def _blur(game: LeaderboardGame, sigma: float) -> LeaderboardGame:
+    return replace(game, noise=Noise(sigma=sigma)) if sigma else game
+
+
+def _test(game: LeaderboardGame, items: int) -> LeaderboardGame:
+    return replace(game, noise=Noise(items=items)) if items else game
+
+
+def _audit(game: LeaderboardGame, plan: AuditPlan) -> LeaderboardGame:
+    return replace(game, audit=plan.announced(game.batch, game.n))
+
+
+def _describe_audit(plan: AuditPlan) -> str:
+    expected = sum(plan.probability)
+    return f"{expected:g} audits of {plan.items} items a round, level {plan.level:g}, fine {plan.fine:g}"
+
+
+_share = must(lambda x: 0 <= x <= 1, "must lie in [0, 1]")
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
     """An evaluation protocol; the default is direct evaluation with harmonic prizes, first prize 1.
@@ -110,6 +143,11 @@ class Protocol:
     tune_steps : optimiser steps of tuning that every model gets before the test (tune-before-test); 0 is direct
         evaluation. Costs the designer steps times billions of parameters.
     tiers : Bands, how ranks are published; a band's members share its prizes.
+    hidden_share, transfer : share of test items nobody has seen, and what part of the effort carries over to them.
+    precision : grid to which published scores are rounded down, score units; 0 publishes them exactly.
+    noise, test_items : standard deviation of an observed score, or the number of items it is measured on (then
+        sigma^2 = s (1 - s) / items); at most one of them, 0 measures without error.
+    audit : AuditPlan, random re-tests of published entries.
     """
 
     prizes: Prizes = knob(
@@ -131,11 +169,45 @@ class Protocol:
         phrase=lambda steps: f"{steps:,.0f} tuning steps before the test" if steps else "direct evaluation",
     )
     tiers: Bands = knob(Bands(), form=BandForm, write=Bands.document, change=_band, phrase=_describe_bands)
+    hidden_share: float = knob(
+        0.0, form=Annotated[float, _share], change=_hide, phrase=lambda share: f"{share:.0%} of the test hidden"
+    )
+    transfer: float = knob(
+        0.0,
+        form=Annotated[float, _share],
+        change=_carry_over,
+        phrase=lambda transfer: f"{transfer:.0%} of the effort carries over to it",
+    )
+    precision: float = knob(
+        0.0,
+        form=Annotated[float, not_negative],
+        change=lambda game, eta: replace(game, precision=eta),
+        phrase=lambda eta: f"scores rounded down to {eta:g}",
+    )
+    noise: float = knob(
+        0.0, form=Annotated[float, not_negative], change=_blur, phrase=lambda sigma: f"scores known to ± {sigma:g}"
+    )
+    test_items: int = knob(
+        0,
+        form=Annotated[int, must(lambda x: x >= 0, "must not be negative (0: no noise)")],
+        change=_test,
+        phrase=lambda items: f"{items:,} test items",
+    )
+    audit: AuditPlan = knob(
+        AuditPlan(), form=AuditForm, write=AuditPlan.document, change=_audit, phrase=_describe_audit
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ties", TieRule(self.ties))  # a user may write it as text
         if not (np.isfinite(self.tune_steps) and self.tune_steps >= 0):
             raise ValueError(f"tune_steps = {self.tune_steps}; must be a finite number of steps, not negative")
+        if self.test_items and self.noise:
+            raise ValueError(
+                f"test_items = {self.test_items} and noise = {self.noise:g}: give one of them, the other 0"
+            )
+        for name in ("hidden_share", "transfer"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} = {getattr(self, name):g}; must lie in [0, 1]")
 
     def induce(self, population: Population) -> LeaderboardGame:
         """The developers' game under this protocol. Ties go to the better developer, equal qualities by position."""

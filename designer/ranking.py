@@ -6,7 +6,7 @@ import numpy as np
 
 from followers.arrays import FloatArray, IntArray, above
 
-__all__ = ["kendall_tau_b", "published_ranks", "top_one_correct"]
+__all__ = ["expected_kendall_tau_b", "expected_top_one", "kendall_tau_b", "published_ranks", "top_one_correct"]
 
 _CHUNK_CELLS = 8_000_000
 
@@ -49,3 +49,24 @@ def top_one_correct(published: IntArray, quality: FloatArray) -> FloatArray:
     first = published == published.min(axis=1, keepdims=True)
     truly = quality == quality.max(axis=1, keepdims=True)
     return np.asarray((first & truly).sum(axis=1) / first.sum(axis=1))
+
+
+def expected_kendall_tau_b(above: FloatArray, quality: FloatArray) -> FloatArray:
+    """Expected tau-b of a ranking without published ties, (B,), from the probabilities that i is above j (B, n, n).
+
+    Without published ties the denominator is fixed, and the numerator a sum over pairs: exact. NaN where every quality
+    is tied.
+    """
+    n = quality.shape[1]
+    first, second = np.triu_indices(n, 1)
+    by_truth = np.sign(quality[:, first] - quality[:, second])
+    agreement = (by_truth * (above[:, first, second] - above[:, second, first])).sum(axis=1)
+    untied = np.abs(by_truth).sum(axis=1) * len(first)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(untied > 0, agreement / np.sqrt(untied), np.nan)
+
+
+def expected_top_one(first_place: FloatArray, quality: FloatArray) -> FloatArray:
+    """Probability that the published winner is truly best, (B,), from the probabilities of rank 1 (B, n)."""
+    truly = quality == quality.max(axis=1, keepdims=True)
+    return np.asarray((first_place * truly).sum(axis=1))

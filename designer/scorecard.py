@@ -9,11 +9,18 @@ import numpy as np
 
 from designer.prizes import band_of_rank
 from designer.protocol import Protocol
-from designer.ranking import kendall_tau_b, published_ranks, top_one_correct
+from designer.ranking import (
+    expected_kendall_tau_b,
+    expected_top_one,
+    kendall_tau_b,
+    published_ranks,
+    top_one_correct,
+)
 from followers.arrays import FloatArray
 from followers.game import TieRule
 from followers.population import Population
-from solvers.pure import PureEquilibrium, solve_pure
+from solvers.inner import InnerAnswer, solve_inner
+from solvers.standings import noisy_above, noisy_first, sample_noisy
 
 __all__ = [
     "METRICS",
@@ -30,13 +37,17 @@ METRICS: Mapping[str, str] = {
     "kendall_tau": "Kendall tau-b of published vs true ranking, populations with a pure equilibrium",
     "top_one": "share whose published winner is truly best, populations with a pure equilibrium",
     "pure_share": "share of populations with a pure equilibrium",
-    "margin": "stability margin at the equilibrium, else minus the largest gain (prize units)",
-    "tempted": "developers who gain by leaving the free-effort profile",
+    "margin": "stability margin at the equilibrium (none with noise), else minus the largest gain (prize units)",
+    "tempted": "developers who gain by leaving the free-effort profile (with noise: the best candidate)",
     "wasted_effort": "developers' total cost / prize pool, populations with a pure equilibrium",
     "designer_cost": "tuning steps x billions of parameters",
+    "audits": "audits expected per round",
     "face_value_tau": "Kendall tau-b if nobody spent costly effort, all populations",
 }
 """The figures of a scorecard and what they mean."""
+
+_BOARDS = 400
+"""Noisy boards drawn per population where expectations have no closed form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +69,7 @@ class Outcomes:
 
     protocol: Protocol
     values: Mapping[str, FloatArray]
-    equilibrium: PureEquilibrium
+    equilibrium: InnerAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +87,21 @@ class Scorecard:
         return float("nan") if value is None else value
 
 
-def play(protocol: Protocol, population: Population, *, node_budget: int = 20_000) -> Outcomes:
+def play(protocol: Protocol, population: Population, *, node_budget: int = 20_000, seed: int = 0) -> Outcomes:
     """Solve the induced game of every draw and score it. Nothing is scored at a profile that is not an equilibrium,
     but for `face_value_tau`, which says what the board would show if nobody reacted.
+
+    With noise the ranking is random: its figures are expectations, exact where ranks are published singly, else means
+    over boards drawn with `seed`.
     """
     game = protocol.induce(population)
-    solved = solve_pure(game, node_budget=node_budget)
-    band = band_of_rank(protocol.tiers.partition(game.n))
-    order = game.tie_order if game.ties is TieRule.QUALITY else None
-    published = published_ranks(*solved.scores(), order, band)
-    at_free = published_ranks(*game.scores(game.free_effort()), order, band)
+    solved = solve_inner(game, node_budget=node_budget)
     exists = solved.exists
+    free = np.asarray(game.free_effort())
+    tau, top_one = _shown(
+        protocol, population, solved.score, solved.tail, np.where(exists[:, None], solved.efforts, free), seed
+    )
+    face_value, _ = _shown(protocol, population, *game.published(free), free, seed)
 
     def when_pure(values: FloatArray) -> FloatArray:
         return np.where(exists, values, np.nan)
@@ -95,16 +110,38 @@ def play(protocol: Protocol, population: Population, *, node_budget: int = 20_00
     with np.errstate(invalid="ignore", divide="ignore"):
         wasted = solved.paid.sum(axis=1) / pool
     values = {
-        "kendall_tau": when_pure(kendall_tau_b(published, population.quality)),
-        "top_one": when_pure(top_one_correct(published, population.quality)),
+        "kendall_tau": when_pure(tau),
+        "top_one": when_pure(top_one),
         "pure_share": exists.astype(np.float64),
         "margin": solved.margin,
-        "tempted": (solved.developer_margin < -solved.tolerance[:, None]).sum(axis=1).astype(np.float64),
+        "tempted": solved.tempted.sum(axis=1).astype(np.float64),
         "wasted_effort": when_pure(np.where(pool > 0, wasted, np.nan)),
         "designer_cost": protocol.cost(population),
-        "face_value_tau": kendall_tau_b(at_free, population.quality),
+        "audits": np.full(game.batch, float(sum(protocol.audit.probability))),
+        "face_value_tau": face_value,
     }
     return Outcomes(protocol, values, solved)
+
+
+def _shown(
+    protocol: Protocol, population: Population, score: FloatArray, tail: FloatArray, efforts: FloatArray, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """(Expected) tau-b and share of correct winners of the boards published at scores or noisy efforts (B, n)."""
+    game, quality = protocol.induce(population), population.quality
+    sizes = protocol.tiers.partition(game.n)
+    band = band_of_rank(sizes)
+    if game.noise is None:
+        order = game.tie_order if game.ties is TieRule.QUALITY else None
+        published = published_ranks(score, tail, order, band)
+        return kendall_tau_b(published, quality), top_one_correct(published, quality)
+    if len(sizes) == game.n:
+        first = noisy_first(game, efforts)
+        return expected_kendall_tau_b(noisy_above(game, efforts), quality), expected_top_one(first, quality)
+    rng = np.random.default_rng(seed)
+    drawn = sample_noisy(game, efforts, _BOARDS, rng)
+    boards = [published_ranks(one, np.zeros_like(one), game.tie_order, band) for one in drawn]
+    taus = np.mean([kendall_tau_b(b, quality) for b in boards], axis=0)
+    return taus, np.mean([top_one_correct(b, quality) for b in boards], axis=0)
 
 
 def summarise(values: FloatArray, *, reason: str = "") -> Figure:
@@ -127,11 +164,13 @@ def _stderr(values: FloatArray) -> float | None:
 def scorecard(outcomes: Outcomes) -> Scorecard:
     """The figures of one protocol."""
     without = "no population with a pure equilibrium"
-    reasons = {"kendall_tau": without, "top_one": without, "wasted_effort": without}
+    no_margin = "with noise payoffs are smooth and an equilibrium has no margin"
+    reasons = {"kendall_tau": without, "top_one": without, "wasted_effort": without, "margin": no_margin}
     if outcomes.equilibrium.exists.any():
         reasons = {
             "kendall_tau": "the whole board is tied",
             "wasted_effort": "the prize pool is not positive",
+            "margin": no_margin,
         }
     return Scorecard(
         protocol=outcomes.protocol,

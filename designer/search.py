@@ -14,8 +14,7 @@ from designer.scorecard import METRICS, Scorecard, play, scorecard
 from designer.space import Space, default_space
 from followers.population import Population
 from followers.prior import RosterPrior
-from solvers.certificate import Certificate
-from solvers.pure import solve_pure
+from solvers.inner import AnyCertificate, solve_inner
 
 if TYPE_CHECKING:
     import optuna
@@ -73,7 +72,7 @@ class Evaluated:
     protocol: Protocol
     scorecard: Scorecard
     violations: Mapping[str, float]
-    certificate: Certificate
+    certificate: AnyCertificate
 
     @property
     def feasible(self) -> bool:
@@ -105,10 +104,12 @@ class _Judge:
     def __call__(self, protocol: Protocol) -> Evaluated:
         if protocol not in self.seen:
             card = scorecard(play(protocol, self.draws))
-            solved = solve_pure(protocol.induce(self.stated))
-            gain = float(-solved.margin[0]) if not solved.exists[0] else min(0.0, float(-solved.margin[0]))
+            solved = solve_inner(protocol.induce(self.stated))
+            gain = (
+                float(-solved.margin[0]) if not solved.exists[0] else min(0.0, float(np.nan_to_num(-solved.margin[0])))
+            )
             violations = self.goal.violations(card, gain if np.isfinite(gain) else -1.0)
-            self.seen[protocol] = Evaluated(protocol, card, violations, solved.certificate(0))
+            self.seen[protocol] = Evaluated(protocol, card, violations, solved.certify(0))
         return self.seen[protocol]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -222,10 +222,13 @@ def _select_law(law: T, index: Any, batch: int) -> T:
     if isinstance(law, RosterCurve | RosterCost):
         parts = tuple(Part(p.developers, _select_law(p.law, index, batch)) for p in law.parts)
         return type(law)(parts=parts, n=law.n)  # type: ignore[arg-type]
-    changed = {}
+    changed: dict[str, Any] = {}
     for field in fields(law):  # type: ignore[arg-type]
         values = getattr(law, field.name)
+        if is_dataclass(values):  # a curve made of curves
+            changed[field.name] = _select_law(values, index, batch)
+            continue
         # a table has its knots on a further axis; parameters without a batch axis are shared by all games
-        has_batch = values.ndim == 2 + law.table_axes and values.shape[0] == batch  # type: ignore[attr-defined]
+        has_batch = np.ndim(values) == 2 + law.table_axes and values.shape[0] == batch  # type: ignore[attr-defined]
         changed[field.name] = values[index] if has_batch else values
     return type(law)(**changed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from followers.arrays import FloatArray, above
 from solvers.board import Board, prize_at, scores_agree, stuck_at, thresholds
 from solvers.certificate import Certificate
 
-__all__ = ["Check", "check_refutations", "nobody_is_stuck"]
+__all__ = ["Check", "check_refutations", "honest_only", "nobody_is_stuck"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,17 @@ def nobody_is_stuck(board: Board, efforts: FloatArray) -> Check:
         stuck |= (~rises & (board.costs(probes[1:]) <= board.span)).any(axis=0)
     who = np.flatnonzero(stuck)
     return Check("nobody is stuck (T1)", not len(who), "none" if not len(who) else f"developers {who.tolist()}")
+
+
+def honest_only(board: Board, efforts: FloatArray) -> list[Check]:
+    """What T1 needs besides with audits: no free effort, strict ties, honest rewards that fall with rank."""
+    level = board.game.audit.level if board.game.audit is not None else 0.0
+    ranks = [(float(r), float(p)) for r, p in zip(board.prizes, board.penalty, strict=True)]
+    falls = all((a > b and a - level * p > b - level * q) or (a == b and p == q) for (a, p), (b, q) in pairwise(ranks))
+    return [
+        Check("no effort is free", not np.any(efforts > 0) and not board.split, "profile of zero efforts, strict ties"),
+        Check("honest entries want better ranks", falls, "prizes less false positives at the level of the test"),
+    ]
 
 
 def check_refutations(board: Board, certificate: Certificate, free: FloatArray) -> list[Check]:

@@ -28,6 +28,8 @@ class Board:
         self.order, self.split = game.tie_order[0], game.ties is TieRule.SPLIT
         self.span = float(game.prize_span[0])
         self.zero = np.zeros(self.n)
+        self.penalty = game.penalty[0]
+        self.fresh = self.scores(self.zero)[0]
 
     def scores(self, efforts: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(m, n) or (n,) scores of every developer at its own efforts, as two floats."""
@@ -42,15 +44,34 @@ class Board:
         return np.asarray(costs if np.ndim(efforts) == 2 else costs[0])
 
     def prize(self, i: int, own: FloatArray, own_tail: FloatArray, score: FloatArray, tail: FloatArray) -> FloatArray:
-        """Prize of i at own scores (m,) against rivals' scores (n,)."""
+        """Prize of i, less what an audit is expected to take, at own scores (m,) against rivals' scores (n,)."""
         rivals = np.arange(self.n) != i
         at, at_tail = own[:, None], own_tail[:, None]
         over = above(score, tail, at, at_tail) & rivals
         tied = (score == at) & (tail == at_tail) & rivals
+        flagged = self.flagged(i, own)
         if not self.split:
-            return np.asarray(self.prizes[np.sum(over | (tied & (self.order < self.order[i])), axis=1)])
+            rank = np.sum(over | (tied & (self.order < self.order[i])), axis=1)
+            return np.asarray(self.prizes[rank] - flagged * self.penalty[rank])
         first, extra = over.sum(axis=1), tied.sum(axis=1)
-        return np.array([self.prizes[a : a + t + 1].mean() for a, t in zip(first, extra, strict=True)])
+        return np.array(
+            [
+                (self.prizes[a : a + t + 1] - d * self.penalty[a : a + t + 1]).mean()
+                for a, t, d in zip(first, extra, flagged, strict=True)
+            ]
+        )
+
+    def flagged(self, i: int, claimed: FloatArray) -> FloatArray:
+        """Probability that developer i is flagged once audited, claiming scores (m,): binomial tails summed anew."""
+        audit = self.game.audit
+        if audit is None or not np.any(self.penalty):
+            return np.zeros(len(claimed))
+        from scipy.stats import binom
+
+        k = np.arange(audit.items + 1)
+        tails = np.cumsum(binom.pmf(k, audit.items, np.asarray(claimed)[:, None]), axis=1) <= audit.level
+        fresh = np.concatenate([[0.0], np.cumsum(binom.pmf(k, audit.items, self.fresh[i]))])
+        return np.asarray(fresh[tails.sum(axis=1)])
 
     def least(self, holds: Callable[[FloatArray], BoolArray], stop: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Bracket (low, high] of the least effort (n,) at which `holds` turns true; high is inf where it never does.
@@ -111,7 +132,8 @@ def prize_at(
     if not strictly:
         return float(board.prize(i, np.array([level]), np.array([level_tail]), score, tail)[0])
     over = above(score, tail, level, level_tail) & (np.arange(board.n) != i)
-    return float(board.prizes[int(over.sum())])
+    rank = int(over.sum())
+    return float(board.prizes[rank] - board.flagged(i, np.array([level]))[0] * board.penalty[rank])
 
 
 def free_by_bisection(board: Board, stop: FloatArray) -> FloatArray:

@@ -12,9 +12,13 @@ import numpy as np
 
 from followers.arrays import FloatArray
 from followers.game import LeaderboardGame
-from solvers.absence import Check, check_refutations, nobody_is_stuck
+from solvers.absence import Check, check_refutations, honest_only, nobody_is_stuck
 from solvers.board import Board, free_by_bisection, own_payoffs, prize_at, scores_agree, thresholds
 from solvers.certificate import Certificate, Status
+from solvers.claims import MixedCertificate, NoisyCertificate, RoundedCertificate
+from solvers.mixed_checker import check_mixed
+from solvers.noisy_checker import check_noisy
+from solvers.rounded_checker import check_rounded
 
 __all__ = ["Check", "CheckReport", "check"]
 
@@ -42,14 +46,25 @@ class CheckReport:
         return f"verified: {', '.join(c.name for c in self.checks)}"
 
 
-def check(game: LeaderboardGame, certificate: Certificate, *, grid: int = 2_001) -> CheckReport:
-    """Re-verify a certificate against its game (B = 1).
+def check(
+    game: LeaderboardGame,
+    certificate: Certificate | NoisyCertificate | RoundedCertificate | MixedCertificate,
+    *,
+    grid: int = 2_001,
+) -> CheckReport:
+    """Re-verify a certificate against its game (B = 1), whatever kind of game it is about.
 
     EXISTS: efforts are allowed and give the stated scores; no developer gains more than the tolerance by reaching or
     exceeding any rival's score, nor at any of `grid` efforts; the margin is as stated. ABSENT: the stated deviation at
     the free-effort profile pays; T1 applies (nobody is stuck), or every branch of the T2 lattice is refuted anew; each
     move of the cycle pays and the last leads back to the first. UNKNOWN: nothing is claimed, so nothing can fail.
     """
+    if isinstance(certificate, NoisyCertificate):
+        return CheckReport(check_noisy(game, certificate))
+    if isinstance(certificate, RoundedCertificate):
+        return CheckReport(check_rounded(game, certificate))
+    if isinstance(certificate, MixedCertificate):
+        return CheckReport(check_mixed(game, certificate))
     board = Board(game)
     allowed = _efforts_allowed(board, certificate)
     if certificate.status is Status.UNKNOWN:
@@ -109,12 +124,16 @@ def _largest_gain(
         *zip(free_score.tolist(), free_tail.tolist(), strict=True),
     }
     free_levels = [(float(s), float(t)) for s, t in zip(free_score, free_tail, strict=True)]
+    at_zero = [(float(s), float(t)) for s, t in zip(*board.scores(board.zero), strict=True)]
+    levels |= set(at_zero)
     for level, level_tail in levels:
         for strictly in (False, True):
             cost = thresholds(board, level, level_tail, strictly=strictly, stop=stop)
             for i in np.flatnonzero(np.isfinite(cost)):
                 at = free_levels[i]
                 free = at > (level, level_tail) if strictly else at >= (level, level_tail)
+                if (level, level_tail) < at_zero[i]:
+                    continue  # nobody can score less than at zero effort
                 price = 0.0 if free else float(cost[i])
                 prize = prize_at(board, int(i), level, level_tail, score, tail, strictly=strictly)
                 prize_gain, extra = prize - (payoffs[i] + paid[i]), price - paid[i]
@@ -150,6 +169,8 @@ def _check_absent(board: Board, certificate: Certificate) -> list[Check]:
     checks.append(_deviation_pays(board, certificate, efforts, score, tail))
     if certificate.refutations is None:
         checks.append(nobody_is_stuck(board, efforts))
+        if board.penalty.any():
+            checks += honest_only(board, efforts)
     else:
         checks += check_refutations(board, certificate, efforts)
     if certificate.cycle:

@@ -69,26 +69,39 @@ def solve(
     games: Annotated[list[Path], typer.Argument(help="Game files, TOML or JSON.", show_default=False)],
     as_json: JsonFlag = False,
     find_all: Annotated[bool, typer.Option("--all", help="List every pure equilibrium on the lattice.")] = False,
-    method: Annotated[Method, typer.Option(help="Kind of equilibrium.")] = Method.AUTO,
+    method: Annotated[
+        Method,
+        typer.Option(help="Pure equilibria, a mixed one, or (auto) pure and, where there is none, mixed."),
+    ] = Method.AUTO,
     protocol: Annotated[
         Path | None, typer.Option(help="Protocol file that replaces the games' [contest] and [protocol].")
     ] = None,
     node_budget: Annotated[int, typer.Option(min=1, help="Lattice nodes to visit before UNKNOWN.")] = 100_000,
+    nfg: Annotated[
+        Path | None, typer.Option(help="Write the finite game to this Gambit file (exact scores: on --levels scores).")
+    ] = None,
+    levels: Annotated[int, typer.Option(min=2, help="Scores on which --nfg lays a game with exact scores.")] = 10,
 ) -> None:
-    """Solve games: does a pure equilibrium exist, which, and who says so."""
+    """Solve games: does an equilibrium exist, which, what does play look like without one, and who says so."""
     from followers.errors import InputError
     from studies.files import fit, read_game, read_protocol
-    from studies.solve import document, solve_game
+    from studies.solve import document, solve_game, write_nfg
     from studies.tables import print_solved, track
 
-    if method is Method.MIXED:
-        raise InputError("--method mixed: not solved by this version of truerank; allowed: pure, auto")
+    if nfg is not None and len(games) > 1:
+        raise InputError(f"--nfg {nfg}: {len(games)} games given; one at a time")
     override = read_protocol(protocol) if protocol else None
     console, code = _console(), SOLVED
     for path in track(games, "solving", _console(stderr=True)):
         try:
             population, own = read_game(path)
             used = fit(override, population, protocol) if override else own
+            try:
+                solved = solve_game(population, used, find_all=find_all, node_budget=node_budget, method=method.value)
+                if nfg is not None:
+                    write_nfg(nfg, solved, path.name, levels)
+            except ValueError as error:
+                raise InputError(str(error) if str(error).startswith("--") else f"{path}: {error}") from None
         except InputError as error:
             code = WRONG_INPUT
             if as_json:
@@ -96,13 +109,14 @@ def solve(
             else:
                 _complain(str(error))
             continue
-        solved = solve_game(population, used, find_all=find_all, node_budget=node_budget)
         if solved.status == "unknown" and code == SOLVED:
             code = UNDECIDED
         if as_json:
             print(json.dumps({"file": str(path), **document(solved)}))
         else:
             print_solved(console, str(path), solved)
+            if nfg is not None:
+                print(f"wrote {nfg}")
     raise typer.Exit(code)
 
 

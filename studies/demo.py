@@ -11,7 +11,8 @@ from designer.prizes import Prizes
 from designer.protocol import Protocol
 from followers.population import Population
 from followers.spec import DeveloperSpec, build_population
-from solvers.certificate import Status
+from solvers.certificate import Certificate, Deviation, Status
+from solvers.pure import solve_pure
 from studies.solve import SolvedGame, solve_game
 
 __all__ = ["Defect", "planted_defects"]
@@ -57,7 +58,13 @@ def planted_defects() -> tuple[Defect, ...]:
 
 
 def _efforts(solved: SolvedGame) -> list[tuple[float, ...]]:
-    return [tuple(round(float(e), 4) for e in p.efforts) for p in solved.result.all_profiles(0)]
+    return [tuple(round(float(e), 4) for e in p.efforts) for p in solved.pure.equilibria]
+
+
+def _worst(solved: SolvedGame) -> Deviation | None:
+    """The most profitable deviation that the certificate states."""
+    certificate = solved.pure.certificate
+    return certificate.deviations[0] if isinstance(certificate, Certificate) and certificate.deviations else None
 
 
 def _free_effort_tie() -> Defect:
@@ -78,7 +85,7 @@ def _free_effort_tie() -> Defect:
         check="deviations checked at the free-effort profile (T1)",
         caught=solved.status is Status.EXISTS
         and set(profiles) == {(1.0, 1.0), (1.0, 0.0)}
-        and int(solved.result.unique[0]) == 0,
+        and solved.pure.unique is False,
     )
 
 
@@ -108,7 +115,7 @@ def _stuck_entrant() -> Defect:
         {"quality": 1.0, "curve": {**line, "lower": 0.5}, "cost": {"scale": 1.0}, "effort_cap": 0.0},
     )
     solved = solve_game(people, Protocol(prizes=_prizes(1.0, 0.0)))
-    at_zero = float(solved.result.developer_margin.min())
+    at_zero = float(solve_pure(solved.game).developer_margin.min())
     profiles = _efforts(solved)
     return Defect(
         name="stuck entrant",
@@ -137,7 +144,7 @@ def _coarse_grid() -> Defect:
     overtakes = _score(-0.6, delta + grid) > _score(-0.3, delta)
     gain_on_grid = float(np.max(np.where(overtakes, 1.0, 0.0) - grid))
     solved = solve_game(_two_close_rivals(), Protocol(prizes=_prizes(1.0, 0.0), tune_steps=delta))
-    worst = solved.certificate.deviations[0] if solved.certificate.deviations else None
+    worst = _worst(solved)
     return Defect(
         name="threshold between grid points",
         naive=f"zero effort is an equilibrium of the 11-point grid game (largest gain {gain_on_grid:g})",
@@ -159,7 +166,7 @@ def _smoothed() -> Defect:
 
     slopes = [(payoff(i, 1e-6) - payoff(i, 0.0)) / 1e-6 for i in (0, 1)]
     solved = solve_game(_two_close_rivals(), Protocol(prizes=_prizes(1.0, 0.0)))
-    worst = solved.certificate.deviations[0] if solved.certificate.deviations else None
+    worst = _worst(solved)
     return Defect(
         name="smoothed prizes, false equilibrium",
         naive=f"zero effort is stationary: marginal gains {slopes[0]:.2f} and {slopes[1]:.2f} are negative",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError, create_model, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, create_model
 
 from designer.protocol import Protocol, knobs
 from designer.search import Goal
@@ -28,29 +28,8 @@ __all__ = [
     "read_protocol",
     "read_study",
     "write_toml",
+    "write_whole",
 ]
-
-
-def _only(neutral: float) -> AfterValidator:
-    return must(lambda x: x == neutral, f"only {neutral:g} is solved by this version of truerank")
-
-
-class RulesAtRest(Spec):
-    """Measurement rules of `[protocol]` that this version cannot solve: they may be written down, but only at rest."""
-
-    precision: Annotated[float, _only(0)] = 0.0
-    test_items: Annotated[int, _only(0)] = 0
-    noise: Annotated[float, _only(0)] = 0.0
-    hidden_share: Annotated[float, _only(0)] = 0.0
-    transfer: Annotated[float, not_negative] = 0.0
-    audit: dict[str, Any] | None = None
-
-    @model_validator(mode="after")
-    def _no_audit(self) -> RulesAtRest:
-        probability = (self.audit or {}).get("probability", [])
-        if any(p != 0 for p in (probability if isinstance(probability, list) else [probability])):
-            raise ValueError("audit.probability is not zero; audits are not solved by this version of truerank")
-        return self
 
 
 class RangeSpec(Spec):
@@ -91,7 +70,7 @@ if TYPE_CHECKING:  # these models are made from the knobs when the module is loa
 else:
     ContestTable = _table("contest", Spec, required=("prizes",))
     LooseContestTable = _table("contest", Spec)
-    ProtocolTable = _table("protocol", RulesAtRest)
+    ProtocolTable = _table("protocol", Spec)
     SpaceTable = _space_table()
 
 
@@ -270,14 +249,19 @@ def _space(spec: Any, base: Protocol) -> Space | None:
 
 
 def write_toml(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a TOML file whole or not at all: to a temporary file beside it, then renamed."""
+    """Write a TOML file whole or not at all."""
     import tomli_w
 
+    write_whole(path, tomli_w.dumps(document))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file whole or not at all: to a temporary file beside it, then renamed."""
     handle, temporary = -1, ""
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            tomli_w.dump(document, file)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:

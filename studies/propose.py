@@ -119,13 +119,13 @@ def _baseline_budget(domain: Range | Choice | None) -> float:
 def _row(name: str, protocol: Protocol, stated: Population, drawn: Population) -> Row:
     outcomes = play(protocol, stated)
     solved = outcomes.equilibrium
-    tempted = np.flatnonzero(solved.developer_margin[0] < -solved.tolerance[0])
+    tempted = np.flatnonzero(solved.tempted[0])
     return Row(name, protocol, outcomes, scorecard(play(protocol, drawn)), tuple(stated.names[i] for i in tempted))
 
 
 def _why(rows: tuple[Row, ...], result: SearchResult) -> str:
     direct, chosen = rows[0], rows[-1]
-    n = len(direct.stated.equilibrium.ranks[0])
+    n = direct.stated.equilibrium.game.n
     card = chosen.card
     if result.best is None:
         missed = ", ".join(k for k, v in result.nearest.violations.items() if v > 0)

@@ -14,10 +14,13 @@ from rich.table import Table
 
 from designer.scorecard import METRICS, Figure
 from designer.search import Progress
-from solvers.certificate import Status
+from solvers.certificate import Certificate, Status
+from solvers.claims import NoisyCertificate
 
 if TYPE_CHECKING:
     from followers.calibration import Calibration
+    from solvers.inner import AnyCertificate
+    from solvers.race import Race
     from studies.compare import Comparison
     from studies.demo import Defect
     from studies.paper import Paper
@@ -85,27 +88,57 @@ def track(items: Sequence[Path], what: str, console: Console) -> Iterator[Path]:
 
 
 def print_solved(console: Console, name: str, solved: SolvedGame) -> None:
-    """Status, equilibrium table, best deviation or race, checker's verdict, assumptions."""
-    from studies.solve import equilibrium_document
-
-    result, certificate, names = solved.result, solved.certificate, solved.population.names
+    """Status, equilibria, best deviation or race, mixed play, the checker's verdicts, assumptions."""
+    pure, names = solved.pure, solved.population.names
     words = {
         Status.EXISTS: "a pure equilibrium EXISTS",
         Status.ABSENT: "a pure equilibrium is ABSENT",
         Status.UNKNOWN: "UNKNOWN whether there is a pure equilibrium",
     }[solved.status]
-    console.print(f"{name}: {words} [dim]({solved.protocol.sentence()}; {result.method(0)})[/dim]")
+    console.print(f"{name}: {words} [dim]({solved.protocol.sentence()}; {pure.method})[/dim]")
     if solved.status is Status.EXISTS:
-        for k, profile in enumerate(result.all_profiles(0)):
-            doc = equilibrium_document(solved.game, profile)
+        for k, held in enumerate(pure.equilibria):
             t = table(f"equilibrium {k + 1}", "developer", "quality", "effort", "score", "rank", "prize", "utility")
-            for i in np.argsort(doc["ranks"], kind="stable"):
-                cells = (solved.population.quality[0, i], doc["efforts"][i], doc["scores"][i])
-                paid = (doc["prizes"][i], doc["utilities"][i])
-                t.add_row(names[i], *map(number, cells), str(doc["ranks"][i]), *map(number, paid))
+            for i in np.argsort(held.ranks, kind="stable"):
+                cells = (solved.population.quality[0, i], held.efforts[i], held.scores[i])
+                paid = (held.prizes[i], held.utilities[i])
+                t.add_row(names[i], *map(number, cells), str(held.ranks[i]), *map(number, paid))
             console.print(t)
-        unique = {1: "unique", 0: "not unique", -1: "uniqueness not known"}[int(result.unique[0])]
-        console.print(f"{unique}; stability margin {number(certificate.margin)}; tau-b with truth {number(solved.tau)}")
+        unique = {True: "unique", False: "not unique", None: "uniqueness not known"}[pure.unique]
+        margin = "none (noise)" if np.isnan(pure.margin) else number(pure.margin)
+        console.print(f"{unique}; stability margin {margin}; tau-b with truth {_tau(solved)}")
+    _print_certificate(console, pure.certificate, names)
+    if pure.race is not None and solved.status is not Status.EXISTS:
+        _print_race(console, pure.race, names)
+    if solved.mixed is not None:
+        _print_mixed(console, solved)
+    for note in (*solved.population.notes, *pure.notes, *(solved.mixed.notes if solved.mixed else ())):
+        console.print(f"note: {note}")
+    console.print(f"checker: {solved.report.summary()}")
+    if solved.mixed_report is not None:
+        console.print(f"checker, mixed: {solved.mixed_report.summary()}")
+    for a in solved.assumptions:
+        console.print(f"{a.name} {'holds' if a.holds else 'fails'}: {a.witness}")
+    console.print()
+
+
+def _tau(solved: SolvedGame) -> str:
+    exact = not solved.tau_stderr > 0
+    return number(solved.tau) if exact else f"{number(solved.tau)} ± {solved.tau_stderr:.2g}"
+
+
+def _print_certificate(console: Console, certificate: AnyCertificate, names: Sequence[str]) -> None:
+    """The most tempting deviation, and a race that never ends."""
+    if isinstance(certificate, NoisyCertificate):
+        i = int(np.argmax(certificate.gains))
+        if certificate.gains[i] > certificate.tolerance:
+            console.print(
+                f"best candidate: {names[i]} still gains {number(certificate.gains[i])} with "
+                f"{number(certificate.deviations[i])} steps instead of {number(certificate.efforts[i])}"
+            )
+        return
+    if not isinstance(certificate, Certificate):
+        return
     if certificate.deviations:
         d = max(certificate.deviations, key=lambda d: d.gain)
         verb = "gains" if d.gain > 0 else "would lose"
@@ -123,12 +156,56 @@ def print_solved(console: Console, name: str, solved: SolvedGame) -> None:
             )
         if len(certificate.cycle) > 8:
             console.print(f"  ... and {len(certificate.cycle) - 8} more")
-    for note in (*solved.population.notes, *certificate.notes):
-        console.print(f"note: {note}")
-    console.print(f"checker: {solved.report.summary()}")
-    for a in solved.assumptions:
-        console.print(f"{a.name} {'holds' if a.holds else 'fails'}: {a.witness}")
-    console.print()
+
+
+def _print_race(console: Console, race: Race, names: Sequence[str]) -> None:
+    """Where best responses lead: the largest sink component, and who stands where in it."""
+    if not race.complete:
+        console.print(f"best responses: {race.profiles:,} profiles looked at, the budget; no sink is claimed")
+        return
+    sink = race.sinks[0]
+    seen = "from the cheapest profile on" if race.from_cheapest else "all"
+    order = np.argsort(sink.mean_rank, kind="stable")[:5]
+    console.print(
+        f"best responses ({race.profiles:,} profiles, {seen}) end in {len(race.sinks)} sink(s); the largest goes round "
+        f"{len(sink.profiles)} profiles, mean ranks: "
+        + ", ".join(f"{names[i]} {sink.mean_rank[i]:.2f}" for i in order)
+        + (", ..." if len(names) > 5 else "")
+    )
+
+
+def _print_mixed(console: Console, solved: SolvedGame) -> None:
+    """What play looks like in mixed strategies: efforts, chances and utilities per developer."""
+    from solvers.standings import mixed_standing
+
+    mixed = solved.mixed
+    assert mixed is not None
+    ranks = mixed_standing(mixed).ranks
+    mean_rank = ranks @ np.arange(1, mixed.game.n + 1)
+    t = table(
+        f"mixed equilibrium, exploitability {number(mixed.exploitability)} of R_1 - R_n",
+        "developer",
+        "quality",
+        "mean effort",
+        "mean cost",
+        "wins",
+        "mean rank",
+        "utility",
+    )
+    efforts, costs = mixed.expected_efforts, mixed.expected_costs
+    for i in np.argsort(mean_rank, kind="stable"):
+        t.add_row(
+            solved.population.names[i],
+            number(float(solved.population.quality[0, i])),
+            number(float(efforts[i])),
+            number(float(costs[i])),
+            f"{ranks[i, 0]:.1%}",
+            f"{mean_rank[i]:.2f}",
+            number(float(mixed.utilities[i])),
+        )
+    console.print(t)
+    if solved.status is not Status.EXISTS:
+        console.print(f"expected tau-b with truth under mixed play: {_tau(solved)}")
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from followers.arrays import above
 from followers.curves import ScoreCurve
 from followers.grouping import Part
+from followers.hidden import PartlyHidden
 from followers.roster import RosterCurve
 from followers.tabulated import tabulate
 
@@ -22,6 +23,15 @@ CURVES: dict[str, ScoreCurve] = {
     "exponential": exponential([0.1, 0.2, 0.4], [0.9, 0.9, 0.4], [0.01, 3.0, 1.0]),
     "linear": linear([0.0, 0.5, 0.2], [1.0, 0.001, 0.0]),
     "tabulated": TABLE,
+    "partly hidden": PartlyHidden(
+        logit([0.2, 0.1, 0.5], [0.9, 0.9, 0.5], [-3.0, 2.0, 0.0], [0.7, 2.0, 1.0]),
+        np.array([0.0, 3.0, 50.0]),
+        0.3,
+        0.25,
+    ),
+    "hidden, nothing carries over": PartlyHidden(TABLE, np.array([0.0, 6.0, 1.0]), 0.5, 0.0),
+    "hidden tables": PartlyHidden(TABLE, np.array([12.0, 0.0, 1.0]), 0.5, 0.5),
+    "all hidden": PartlyHidden(TABLE, np.array([12.0, 0.0, 1.0]), 1.0, 0.5),
     "roster": RosterCurve(
         (Part(np.array([0, 2]), logit([0.2, 0.1], [0.9, 0.8], -3.0, 0.7)), Part(np.array([1]), linear([0.3], [0.1]))), 3
     ),

@@ -224,6 +224,6 @@ def test_adding_a_knob_takes_one_place() -> None:
         assert protocol.cost(roster())[0] == 2.0 and "a bonus of 2" in protocol.sentence()
         assert protocol.document()["protocol"]["bonus"] == 2.0
         patch.setattr(files, "Protocol", Wider)
-        assert "bonus" in files._table("protocol", files.RulesAtRest).model_fields
+        assert "bonus" in files._table("protocol", files.Spec).model_fields
         assert files._space_table().model_validate({"bonus": {"low": 0.0, "high": 1.0}}).bonus.high == 1.0
         assert Space({"bonus": Range(0.0, 1.0)}, base=Wider()).parameters(protocol) is None

@@ -100,7 +100,7 @@ def _order_preserved(rng: np.random.Generator) -> Claim:
         w, solved = solved_witness(f"4.3: random game {k + 1}", people, _protocol(*prizes, tune=tune), status)
         witnesses.append(w)
         found += w.status is EXISTS
-        ordered += w.status is EXISTS and solved.tau == 1.0
+        ordered += w.status is EXISTS and solved.ranks[0].tolist() == list(range(people.n))
     game = _protocol(1.0, 1.0).induce(_free_pair())
     inverted = profile_witness("4.3: free effort, equal prizes, efforts (0, 3/4)", game, (0.0, 0.75))
     score = inverted.certificate.scores
@@ -139,11 +139,11 @@ def _just_overtake(rng: np.random.Generator) -> Claim:
         w, solved = solved_witness(f"4.6: random game {k + 1}", people, _protocol(*prizes, tune=tune), expected)
         witnesses.append(w)
         absent += w.status is ABSENT
-        zero += w.status is EXISTS and not solved.result.efforts.any()
+        zero += w.status is EXISTS and not solved.efforts.any()
     free, solved = solved_witness(
         "4.6: free effort, prizes (0.1, 0)", _free_pair(), _protocol(0.1, 0.0), EXISTS, find_all=True
     )
-    profiles = [tuple(round(float(e), 6) for e in p.efforts) for p in solved.result.all_profiles(0)]
+    profiles = [tuple(round(float(e), 6) for e in p.efforts) for p in solved.all_profiles(0)]
     return Claim(
         "Theorem 4.6",
         "a pure equilibrium has no effort; if overtaking a neighbour costs less than the prize gap, there is none",
@@ -174,7 +174,7 @@ def _tuning_stabilises(rng: np.random.Generator) -> Claim:
         name = f"5.3: free effort, budget {tune:g}"
         w, solved = solved_witness(name, _free_pair(), _protocol(0.1, 0.0, tune=tune), EXISTS, find_all=True)
         witnesses.append(w)
-        counts.append(len(solved.result.all_profiles(0)))
+        counts.append(len(solved.all_profiles(0)))
     gsm8k = load("gsm8k")
     margins = []
     for tune, expected in ((20_000.0, EXISTS), (25_000.0, EXISTS), (30_000.0, EXISTS), (50_000.0, ABSENT)):

@@ -15,10 +15,9 @@ from followers.game import LeaderboardGame
 from followers.population import Population
 from solvers.certificate import Certificate, Status, to_json
 from solvers.checker import check
-from solvers.pure import solve_pure
-from studies.solve import SolvedGame, solve_game
+from solvers.pure import PureEquilibrium, solve_pure
 
-__all__ = ["Witness", "developers", "profile_witness", "solved_witness", "witness"]
+__all__ = ["Witness", "developers", "profile_witness", "solved_witness"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +77,13 @@ def developers(
 
 def solved_witness(
     name: str, population: Population, protocol: Protocol, expected: Status, *, find_all: bool = False
-) -> tuple[Witness, SolvedGame]:
-    """The witness of a population under a protocol, and all that is known of its game."""
-    solved = solve_game(population, protocol, find_all=find_all)
-    status, margin = solved.result.status(0), float(solved.result.margin[0])
-    return Witness(name, expected, status, margin, solved.report.passed, solved.certificate), solved
-
-
-def witness(name: str, game: LeaderboardGame, expected: Status) -> Witness:
-    """The witness of a game (B = 1)."""
-    result = solve_pure(game)
+) -> tuple[Witness, PureEquilibrium]:
+    """The witness of a population (B = 1) under a protocol, and what its solver says."""
+    game = protocol.induce(population)
+    result = solve_pure(game, find_all=find_all)
     certificate = result.certificate(0)
-    report = check(game, certificate)
-    return Witness(name, expected, result.status(0), float(result.margin[0]), report.passed, certificate)
+    verified = check(game, certificate).passed
+    return Witness(name, expected, result.status(0), float(result.margin[0]), verified, certificate), result
 
 
 def profile_witness(name: str, game: LeaderboardGame, efforts: Sequence[float]) -> Witness:
