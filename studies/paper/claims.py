@@ -216,7 +216,8 @@ def _threshold_exists(rng: np.random.Generator) -> Claim:
         "an intercept alpha that rises with capability, at common bounds (or a ceiling the rival cannot reach)",
         (
             "counterexample: v = 1 - 1/(2 + e + theta) is in the family, with C1 to C3, but alpha falls with theta; "
-            f"the catch-up effort is 1 at every budget, no equilibrium at {', '.join(f'{b:g}' for b in budgets)} steps",
+            f"catching up costs 1, half the prize gap, at every budget: no equilibrium at "
+            f"{', '.join(f'{b:g}' for b in budgets)} steps",
             "with a common ceiling and rising alpha: e_req = 1 + budget, absent at 0.999 steps, stable at 1.001",
         ),
         tuple(witnesses),

@@ -16,11 +16,14 @@ from designer.ranking import published_ranks
 from followers.arrays import FloatArray
 from followers.curves import GeneralizedLogit
 from followers.errors import InputError
+from followers.game import select
 from followers.importers.csv_rows import read_rows
 from followers.leaderboards import LeaderboardPrior
 from followers.population import Population
 from followers.prior import RosterPrior
+from solvers.checker import check
 from solvers.pure import solve_pure
+from studies.paper.witness import Witness
 
 __all__ = ["Agreement", "Neighbours", "TopK", "agreement", "bundled", "draws_of", "neighbours", "top_k"]
 
@@ -123,6 +126,7 @@ class TopK:
 
     within: no budget up to the last measured step; ever: none up to 1e9 steps; truthful: none up to 1e9 steps at which
     a pure equilibrium also publishes the true top k in their true order. undecided: share with an UNKNOWN in between.
+    witness: certifies the answer for the first draw at the last measured step, a sample of what was solved.
     """
 
     population: str
@@ -132,6 +136,7 @@ class TopK:
     ever: float
     truthful: float
     undecided: float
+    witness: Witness
 
 
 def top_k(
@@ -156,6 +161,11 @@ def top_k(
             unknown[d] = ~solved.exists & ~solved.absent
             published = published_ranks(*solved.scores(), game.tie_order, np.minimum(np.arange(game.n), k))
             true[d] = exists[d] & np.all((published == np.minimum(ranking, k)), axis=1)
+            if budget == last:
+                sample, certificate, status = select(game, [0]), solved.certificate(0), solved.status(0)
+                said = f"{name}, top {k}, first draw after {last:,.0f} steps"
+                margin, passed = float(solved.margin[0]), check(sample, certificate).passed
+                witness = Witness(said, status, status, margin, passed, certificate)
         results.append(
             TopK(
                 population=name,
@@ -165,6 +175,7 @@ def top_k(
                 ever=float(np.mean(~exists.any(axis=0))),
                 truthful=float(np.mean(~true.any(axis=0))),
                 undecided=float(np.mean((unknown.any(axis=0)) & ~exists.any(axis=0))),
+                witness=witness,
             )
         )
     return tuple(results)

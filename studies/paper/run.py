@@ -71,7 +71,7 @@ class Paper:
         own = [w for c in self.claims for w in c.witnesses]
         own += [w for t in self.thresholds for w in t.witnesses]
         own += [w for b in self.boards for f in (b.all_models, b.ordered) for w in f.witnesses]
-        return (*own, *self.like.witnesses)
+        return (*own, *self.like.witnesses, *(t.witness for t in self.top_k))
 
 
 def derive(
@@ -241,7 +241,7 @@ def tables(paper: Paper) -> dict[str, Sequence[Mapping[str, Any]]]:
             }
             for n in paper.neighbours
         ],
-        "top_k": [{f: to_json(getattr(t, f)) for f in t.__dataclass_fields__} for t in paper.top_k],
+        "top_k": [{f: to_json(getattr(t, f)) for f in t.__dataclass_fields__ if f != "witness"} for t in paper.top_k],
     }
     figures = [paper.like, *(f for b in paper.boards for f in (b.all_models, b.ordered))]
     made["catch_up"] = [
