@@ -37,7 +37,9 @@ def find_results(folder: Path) -> list[Path]:
         if name.startswith("results") and name.endswith(".json")
     ]
     if not found:
-        raise InputError(f"{folder}: no results*.json in this folder or below; give the harness's --output_path, CSV tables by name")
+        raise InputError(
+            f"{folder}: no results*.json in this folder or below; give the harness's --output_path, CSV tables by name"
+        )
     return sorted(found)
 
 
