@@ -4,6 +4,7 @@ from followers.costs import EffortCost, PowerCost, TabulatedCost
 from followers.curves import Exponential, GeneralizedLogit, Linear, ScoreCurve
 from followers.errors import InputError
 from followers.game import LeaderboardGame, TieRule, select
+from followers.leaderboards import LeaderboardPrior
 from followers.load import load
 from followers.population import Population
 from followers.prior import RosterPrior, synthetic
@@ -15,6 +16,7 @@ __all__ = [
     "GeneralizedLogit",
     "InputError",
     "LeaderboardGame",
+    "LeaderboardPrior",
     "Linear",
     "Population",
     "PowerCost",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from followers.calibration import calibrate
-from followers.trajectories import read_trajectories
+from followers.importers import read_trajectories
 
 __all__ = ["HALF_PRIZE_STEPS", "document"]
 
@@ -25,7 +25,7 @@ def document(trajectories: Path, benchmark: str) -> dict[str, Any]:
     """The embedded document of one benchmark: provenance, and developers with clean trajectories."""
     steps = HALF_PRIZE_STEPS[benchmark]
     measured = read_trajectories(trajectories, benchmark=benchmark)
-    fitted = calibrate(measured, quality="last measured score", cost_scale=0.5 / steps, clean_only=True)
+    fitted = calibrate(measured, quality="last measured score", cost_scale=0.5 / steps, clean_only=True, choose="fit")
     return {
         "provenance": {
             "measurements": "github.com/socialfoundations/training-on-the-test-task, commit c357810 (figures only)",

@@ -27,6 +27,8 @@ class Population:
     effort_cap : (B, n), steps; inf where there is none.
     parameters_b : (n,), model size in billions of parameters; weighs the designer's tuning compute.
     score_stderr : (n,), standard error of the measured level of each curve; 0 where unknown.
+    curve_draws : (K, n, 5) or None, what else the measurements allow: (lower, upper, intercept, slope, quality) of each
+        generalized-logit curve in K simulated refits; NaN for developers that have none.
     provenance : where the numbers come from, for reports.
     notes : what was changed in reading them.
     """
@@ -41,6 +43,7 @@ class Population:
     score_stderr: FloatArray
     provenance: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    curve_draws: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if len(self.names) < 2:
@@ -56,6 +59,8 @@ class Population:
         for name in ("parameters_b", "score_stderr"):
             if getattr(self, name).shape != shape[1:]:
                 raise ValueError(f"population: {name} has shape {getattr(self, name).shape}; must be {shape[1:]}")
+        if self.curve_draws is not None and self.curve_draws.shape[1:] != (shape[1], 5):
+            raise ValueError(f"population: curve_draws has shape {self.curve_draws.shape}; must be (K, {shape[1]}, 5)")
         if not (np.all(np.isfinite(self.quality)) and np.all(np.isfinite(self.prior_exposure))):
             raise ValueError("population: qualities and prior exposures must be finite")
 

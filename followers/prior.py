@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from followers.arrays import FloatArray
+from followers.arrays import BoolArray, FloatArray
 from followers.costs import EffortCost, PowerCost, TabulatedCost
 from followers.curves import Exponential, GeneralizedLogit, Linear, ScoreCurve
 from followers.grouping import Part
@@ -24,15 +24,16 @@ T = TypeVar("T")
 class RosterPrior:
     """The same developers with what is not known about them drawn anew.
 
-    Each draw shifts every curve, and the true quality with it, by a normal error with the population's `score_stderr`;
-    multiplies every cost by a log-normal factor; and gives some developers prior exposure to the task.
+    Each draw takes every curve, and the true quality with it, from the population's simulated refits (`curve_draws`);
+    where a developer has none, shifts them by a normal error with its `score_stderr`. It multiplies every cost by a
+    log-normal factor, and gives some developers prior exposure to the task.
 
     Attributes
     ----------
     cost_spread : standard deviation of the log of the cost factor.
     exposure_share : probability that a developer has prior exposure beyond what the population states.
     exposure_median, exposure_spread : steps, and standard deviation of the log, of such an exposure.
-    level_errors : whether score levels (and qualities) are drawn.
+    level_errors : whether curves (and qualities) are drawn.
     """
 
     cost_spread: float = 0.25
@@ -52,10 +53,17 @@ class RosterPrior:
         factor = np.exp(self.cost_spread * rng.standard_normal(shape))
         exposed = rng.random(shape) < self.exposure_share
         exposure = self.exposure_median * np.exp(self.exposure_spread * rng.standard_normal(shape))
+        quality, curve = population.quality + level, _lifted(population.curve, level)
+        if self.level_errors and population.curve_draws is not None:
+            refits = population.curve_draws
+            chosen = refits[rng.integers(len(refits), size=shape), np.arange(population.n)]  # (draws, n, 5)
+            known = np.isfinite(chosen[..., 4])
+            quality = np.where(known, chosen[..., 4], quality)
+            curve = _redrawn(curve, chosen, known)
         return replace(
             population,
-            quality=population.quality + level,
-            curve=_lifted(population.curve, level),
+            quality=quality,
+            curve=curve,
             cost=_scaled(population.cost, factor),
             prior_exposure=population.prior_exposure + np.where(exposed, exposure, 0.0),
             effort_cap=np.broadcast_to(population.effort_cap, shape).copy(),
@@ -77,6 +85,18 @@ def _lifted(curve: ScoreCurve, shift: FloatArray) -> ScoreCurve:
         lower = curve.lower + shift
         return replace(curve, lower=lower, upper=lower + (curve.upper - curve.lower))
     raise TypeError(f"prior: no level shift is known for {type(curve).__name__}")
+
+
+def _redrawn(curve: ScoreCurve, refits: FloatArray, known: BoolArray) -> ScoreCurve:
+    """The curve with the parameters of `refits` (B, n, 5) where they are `known` (B, n)."""
+    if isinstance(curve, RosterCurve):
+        own = ((p, refits[:, p.developers], known[:, p.developers]) for p in curve.parts)
+        return RosterCurve(tuple(Part(p.developers, _redrawn(p.law, r, k)) for p, r, k in own), curve.n)
+    if not isinstance(curve, GeneralizedLogit):
+        return curve
+    names = ("lower", "upper", "intercept", "slope")
+    drawn = {n: np.where(known, refits[..., k], getattr(curve, n)) for k, n in enumerate(names)}
+    return GeneralizedLogit(**drawn)
 
 
 def _scaled(cost: EffortCost, factor: FloatArray) -> EffortCost:

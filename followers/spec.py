@@ -197,7 +197,7 @@ class EnvelopeSpec(Spec):
     @staticmethod
     def stack(specs: Sequence[Any]) -> ScoreCurve:
         """The curve of all these developers; those with equally many tasks share one envelope."""
-        parts = []
+        parts: list[Part[ScoreCurve]] = []
         for at in group_by_kind([str(len(s.tasks)) for s in specs]).values():
             group = [specs[i] for i in at]
             tasks = [_stack_curves([s.tasks[k] for s in group]) for k in range(len(group[0].tasks))]
@@ -286,6 +286,16 @@ class DeveloperSpec(Spec):
     effort_cap: Cap = math.inf
     parameters_b: Positive = 1.0
     score_stderr: NotNegative = 0.0
+    curve_draws: list[list[Finite]] = []
+
+    @model_validator(mode="after")
+    def _drawn(self) -> DeveloperSpec:
+        if self.curve_draws and self.curve.kind != "generalized-logit":
+            raise ValueError(f"curve_draws are of a generalized-logit curve, and this one is {self.curve.kind}")
+        for k, row in enumerate(self.curve_draws):
+            if len(row) != 5 or row[0] > row[1] or row[3] <= 0:
+                raise ValueError(f"curve_draws[{k}] = {row}; must be lower <= upper, intercept, slope > 0, quality")
+        return self
 
     @model_validator(mode="after")
     def _bounded(self) -> DeveloperSpec:
@@ -310,6 +320,19 @@ def _stack_costs(specs: Sequence[Any]) -> EffortCost:
     return parts[0].law if len(parts) == 1 else RosterCost(parts, len(specs))
 
 
+def _curve_draws(developers: Sequence[DeveloperSpec], where: str) -> FloatArray | None:
+    counts = {len(d.curve_draws) for d in developers if d.curve_draws}
+    if not counts:
+        return None
+    if len(counts) > 1:
+        raise InputError(f"{where}: curve_draws: {sorted(counts)} per developer; all need the same number (or none)")
+    table = np.full((counts.pop(), len(developers), 5), np.nan)
+    for i, d in enumerate(developers):
+        if d.curve_draws:
+            table[:, i] = d.curve_draws
+    return table
+
+
 def build_population(
     developers: Sequence[DeveloperSpec], where: str, provenance: Mapping[str, str] | None = None
 ) -> Population:
@@ -332,6 +355,7 @@ def build_population(
         effort_cap=_column(developers, "effort_cap")[None],
         parameters_b=_column(developers, "parameters_b"),
         score_stderr=_column(developers, "score_stderr"),
+        curve_draws=_curve_draws(developers, where),
         provenance=dict(provenance or {}),
         notes=tuple(
             f"{name}: measured scores fall by up to {fall:.4g} and were pooled (isotonic regression)"

@@ -1,19 +1,21 @@
-"""Measured trajectories: scores of a model after so many optimiser steps, read from a CSV in long form."""
+"""Measured trajectories: scores of a model after so many optimiser steps, put together from single measurements."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
 
 import numpy as np
 
 from followers.arrays import FloatArray
 from followers.errors import InputError
 
-__all__ = ["Trajectory", "read_trajectories"]
+__all__ = ["Record", "Trajectory", "assemble"]
+
+_BLIND_STDERR = 1e-3
+"""Least standard error of a score of which the number of items is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,115 +24,122 @@ class Trajectory:
 
     steps (m,), optimiser steps, increasing; scores (m,) in [0, 1]; stderrs (m,), standard errors of the scores with a
     floor (a score of 0 or 1 is not known exactly). parameters_b: billions, NaN where unknown. quality: NaN where the
-    file has no such column.
+    file has no such column. family: models that share it are expected to learn alike; empty where unknown.
+    effort_scale: how much one step of this model's training counts, where recipes differ (learning rates above all).
     """
 
     model: str
     steps: FloatArray
     scores: FloatArray
     stderrs: FloatArray
-    parameters_b: float
-    quality: float
+    parameters_b: float = math.nan
+    quality: float = math.nan
+    family: str = ""
+    effort_scale: float = 1.0
+
+    @property
+    def efforts(self) -> FloatArray:
+        """Comparable effort (m,): steps times the effort scale."""
+        return self.steps * self.effort_scale
 
 
-def read_trajectories(path: Path, *, benchmark: str | None = None) -> tuple[Trajectory, ...]:
-    """Read a CSV with columns `model`, `step`, `score` and `stderr` or `n_items`.
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One score of one model after so many steps, and where it was read. NaN and empty text stand for "not given"."""
 
-    Optional columns: `benchmark` (then `benchmark` chooses one, unless the file holds only one), `params_b`, `quality`.
-    A missing stderr is the binomial one of n_items; every stderr has the binomial value of one correct item as floor
-    (0.001 where n_items is unknown). Raises InputError naming the line and field of the first thing that is wrong.
+    where: str
+    model: str
+    step: float
+    score: float
+    stderr: float = math.nan
+    n_items: float = math.nan
+    benchmark: str = ""
+    metric: str = ""
+    parameters_b: float = math.nan
+    quality: float = math.nan
+    family: str = ""
+    effort_scale: float = math.nan
+
+
+def _check_fraction(record: Record) -> None:
+    if not 0 <= record.score <= 1:
+        percent = "; percent? divide by 100" if 1 < record.score <= 100 else ""
+        raise InputError(f"{record.where}: score = {record.score:g}; must lie in [0, 1]{percent}")
+
+
+def _one_metric(records: Sequence[Record], metric: str | None) -> list[Record]:
+    found = sorted({r.metric for r in records})
+    if metric is None:
+        if len(found) > 1:
+            first = next(r for r in records if r.metric != records[0].metric)
+            raise InputError(
+                f"{first.where}: metric {first.metric!r} after {records[0].metric!r}; scores of different metrics make "
+                f"no curve, choose one with --metric: {', '.join(found)}"
+            )
+        return list(records)
+    chosen = [r for r in records if r.metric == metric or r.metric.split(",")[0] == metric]
+    if not chosen:
+        raise InputError(f"{records[0].where}: no metric {metric!r}; found {', '.join(found) or 'none named'}")
+    return _one_metric(chosen, None)
+
+
+def assemble(
+    records: Sequence[Record], *, benchmark: str | None = None, metric: str | None = None, in_order: bool = True
+) -> tuple[Trajectory, ...]:
+    """Trajectories of all models, in the order in which they first appear.
+
+    `benchmark` and `metric` choose one where there are several. With `in_order` the steps of a model must increase as
+    they come (a table sorted otherwise hides mistakes); files of a folder come in any order. Raises InputError that
+    names the place of the first thing that is wrong, and what to do.
     """
-    rows = _rows(path)
-    columns = set(rows[0][1])
-    for needed in ("model", "step", "score"):
-        if needed not in columns:
-            raise InputError(f"{path}: column {needed!r} is missing; found {', '.join(sorted(columns))}")
-    if not columns & {"stderr", "n_items"}:
-        raise InputError(f"{path}: a column 'stderr' or 'n_items' is needed; found {', '.join(sorted(columns))}")
-    if "benchmark" in columns:
-        found = sorted({row["benchmark"] for _, row in rows})
-        if benchmark is None and len(found) > 1:
-            raise InputError(f"{path}: several benchmarks ({', '.join(found)}); choose one")
-        if benchmark is not None and benchmark not in found:
-            raise InputError(f"{path}: no benchmark {benchmark!r}; found {', '.join(found)}")
-        rows = [(n, row) for n, row in rows if benchmark is None or row["benchmark"] == benchmark]
-    by_model: dict[str, list[tuple[int, Mapping[str, str]]]] = {}
-    for line, row in rows:
-        if not row["model"].strip():
-            raise InputError(f"{path}: line {line}: model is empty; every row needs one")
-        by_model.setdefault(row["model"], []).append((line, row))
-    return tuple(_trajectory(path, model, own) for model, own in by_model.items())
+    if not records:
+        raise InputError("no measurements; give at least one file that holds some")
+    names = sorted({r.benchmark for r in records})
+    if benchmark is None and len(names) > 1:
+        shown = ", ".join(names[:12]) + (f", and {len(names) - 12} more" if len(names) > 12 else "")
+        raise InputError(f"{records[0].where}: several benchmarks ({shown}); choose one with --benchmark")
+    if benchmark is not None and names != [""]:
+        if benchmark not in names:
+            raise InputError(f"{records[0].where}: no benchmark {benchmark!r}; found {', '.join(names[:12])}")
+        records = [r for r in records if r.benchmark == benchmark]
+    by_model: dict[str, list[Record]] = {}
+    for record in _one_metric(records, metric):
+        _check_fraction(record)
+        by_model.setdefault(record.model, []).append(record)
+    return tuple(_trajectory(model, own, in_order) for model, own in by_model.items())
 
 
-def _rows(path: Path) -> list[tuple[int, Mapping[str, str]]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            rows: list[tuple[int, Mapping[str, str]]] = []
-            for row in reader:
-                if None in row or None in row.values():
-                    raise InputError(f"{path}: line {reader.line_num}: not as many fields as the header has columns")
-                rows.append((reader.line_num, row))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file in UTF-8") from None
-    except csv.Error as error:
-        raise InputError(f"{path}: not a CSV file ({error})") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    if not rows:
-        raise InputError(f"{path}: no rows; a header and one row per measurement are needed")
-    return rows
-
-
-def _number(path: Path, line: int, row: Mapping[str, str], name: str, *, optional: bool = False) -> float:
-    text = row.get(name, "")
-    if optional and not text.strip():
-        return math.nan
-    try:
-        value = float(text)
-    except ValueError:
-        raise InputError(f"{path}: line {line}: {name} = {text!r}; must be a number") from None
-    if not math.isfinite(value):
-        raise InputError(f"{path}: line {line}: {name} = {text}; must be a finite number")
-    return value
-
-
-def _trajectory(path: Path, model: str, rows: list[tuple[int, Mapping[str, str]]]) -> Trajectory:
-    steps: list[float] = []
-    scores, stderrs = [], []
-    for line, row in rows:
-        step, score = _number(path, line, row, "step"), _number(path, line, row, "score")
-        if step < 0:
-            raise InputError(f"{path}: line {line}: step = {step:g}; must not be negative")
-        if not 0 <= score <= 1:
-            percent = "; percent? divide by 100" if 1 < score <= 100 else ""
-            raise InputError(f"{path}: line {line}: score = {score:g}; must lie in [0, 1]{percent}")
-        if steps and step == steps[-1]:
-            raise InputError(f"{path}: line {line}: step {step:g} of model {model!r} is there twice; keep one")
-        if steps and step < steps[-1]:
-            raise InputError(f"{path}: line {line}: step {step:g} of model {model!r} after {steps[-1]:g}; sort by step")
-        items = _number(path, line, row, "n_items", optional=True)
-        if items < 1:
-            raise InputError(f"{path}: line {line}: n_items = {items:g}; must be at least 1")
-        stderr = _number(path, line, row, "stderr", optional=True)
-        if stderr < 0:
-            raise InputError(f"{path}: line {line}: stderr = {stderr:g}; must not be negative")
-        if math.isnan(stderr) and math.isnan(items):
-            raise InputError(f"{path}: line {line}: stderr and n_items are both empty; one is needed")
-        if math.isnan(stderr):
-            stderr = math.sqrt(score * (1 - score) / items)
-        one_item = math.sqrt((1 / items) * (1 - 1 / items) / items) if items > 1 else 1e-3
-        steps.append(step)
-        scores.append(score)
-        stderrs.append(max(stderr, one_item))
-    first_line, first = rows[0]
+def _trajectory(model: str, records: list[Record], in_order: bool) -> Trajectory:
+    if not in_order:
+        records = sorted(records, key=lambda r: r.step)  # stable: of two at the same step the later file is named
+    for before, record in pairwise(records):
+        if record.step == before.step:
+            elsewhere = "" if in_order else f" (also in {before.where})"
+            raise InputError(
+                f"{record.where}: step {record.step:g} of model {model!r} is there twice{elsewhere}; keep one"
+            )
+        if record.step < before.step:
+            raise InputError(
+                f"{record.where}: step {record.step:g} of model {model!r} after {before.step:g}; sort by step"
+            )
+    scales = {r.effort_scale for r in records if not math.isnan(r.effort_scale)}
+    if len(scales) > 1:
+        raise InputError(f"{records[0].where}: several effort scales for model {model!r}; one recipe is one trajectory")
     return Trajectory(
         model=model,
-        steps=np.array(steps),
-        scores=np.array(scores),
-        stderrs=np.array(stderrs),
-        parameters_b=_number(path, first_line, first, "params_b", optional=True),
-        quality=_number(path, first_line, first, "quality", optional=True),
+        steps=np.array([r.step for r in records]),
+        scores=np.array([r.score for r in records]),
+        stderrs=np.array([_stderr(r) for r in records]),
+        parameters_b=records[0].parameters_b,
+        quality=records[0].quality,
+        family=records[0].family,
+        effort_scale=scales.pop() if scales else 1.0,
     )
+
+
+def _stderr(record: Record) -> float:
+    """Standard error with the binomial value of one correct item as floor; binomial where it is not given."""
+    items = record.n_items
+    floor = math.sqrt((1 / items) * (1 - 1 / items) / items) if items > 1 else _BLIND_STDERR
+    given = math.sqrt(record.score * (1 - record.score) / items) if math.isnan(record.stderr) else record.stderr
+    return max(given, floor)

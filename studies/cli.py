@@ -1,4 +1,4 @@
-"""The command line: `truerank solve | compare | propose | calibrate | bench | demo` (DESIGN section 7).
+"""The command line: `truerank solve | compare | propose | calibrate | paper | bench | demo` (DESIGN section 7).
 
 Heavy libraries are imported inside the commands, so that `truerank --help` answers at once.
 """
@@ -43,6 +43,13 @@ class QualityChoice(StrEnum):
     CEILING = "fitted ceiling"
     LAST = "last measured score"
     COLUMN = "column"
+
+
+class BadFiles(StrEnum):
+    """What a bad result file does to an import of many."""
+
+    STOP = "stop"
+    SKIP = "skip"
 
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
@@ -185,43 +192,115 @@ def propose(
 
 @app.command()
 def calibrate(
-    trajectories: Annotated[Path, typer.Argument(help="CSV with columns model, step, score and stderr or n_items.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Population file to write (TOML).")],
-    benchmark: Annotated[str | None, typer.Option(help="Which benchmark, where the file holds several.")] = None,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="CSV tables of trajectories, of direct and tuned scores, leaderboards; lm-evaluation-harness results "
+            "(results_*.json) and folders of these.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Population file to write (TOML); without it, only look.")
+    ] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Which benchmark or task, where there are several.")] = None,
+    metric: Annotated[str | None, typer.Option(help='Which metric: "acc", "exact_match,strict-match" ..')] = None,
+    steps: Annotated[Path | None, typer.Option(help="CSV name,step[,model]: steps of harness results.")] = None,
+    effort_scales: Annotated[
+        Path | None, typer.Option(help="CSV model,effort_scale (or declared_lr): what a step of each model counts.")
+    ] = None,
+    tuned_steps: Annotated[float | None, typer.Option(help="Steps behind a column of tuned scores.")] = None,
+    n_items: Annotated[float | None, typer.Option(help="Test items behind the scores of a leaderboard.")] = None,
+    bad: Annotated[BadFiles, typer.Option(help="What a bad result file does.")] = BadFiles.STOP,
+    like: Annotated[str | None, typer.Option(help="Borrow curve shapes from gsm8k or mmlu.")] = None,
+    exposure: Annotated[bool, typer.Option(help="Explain direct scores by prior exposure to the task.")] = False,
+    floor: Annotated[float, typer.Option(min=0, max=1, help="Chance level, for --exposure.")] = 0.0,
     quality: Annotated[QualityChoice, typer.Option(help="What counts as true quality.")] = QualityChoice.LAST,
     half_prize_steps: Annotated[
         float, typer.Option(help="Steps that cost half a prize unit (linear cost).")
     ] = 25_000.0,
     clean_only: Annotated[bool, typer.Option(help="Leave out trajectories that fall or never rise.")] = False,
+    draws: Annotated[int, typer.Option(min=0, help="Simulated refits that carry the curves' errors along.")] = 32,
+    report: Annotated[Path | None, typer.Option(help="Folder for the report: fits.csv, residuals.csv.")] = None,
 ) -> None:
-    """Fit score curves to measured trajectories and write a population file."""
+    """Fit score curves to measurements and write a population file."""
     import math
 
-    from followers.calibration import calibrate as fit_all
     from followers.errors import InputError
-    from followers.trajectories import read_trajectories
+    from studies.calibrate import Request, held_out_sentence, run, write_csv
     from studies.files import write_toml
-    from studies.tables import progress_bar
+    from studies.tables import print_calibration, progress_bar
 
-    if not (math.isfinite(half_prize_steps) and half_prize_steps > 0):
-        raise InputError(f"--half-prize-steps = {half_prize_steps:g}; must be a positive number of steps")
-    measured = read_trajectories(trajectories, benchmark=benchmark)
-    with progress_bar(_console(stderr=True), "fitting trajectories") as progress:
-        fitted = fit_all(
-            measured,
-            quality=quality.value,
-            cost_scale=0.5 / half_prize_steps,
-            clean_only=clean_only,
-            progress=progress,
-        )
-    developers = fitted.developers()
-    if len(developers) < 2:
-        raise InputError(f"{trajectories}: {len(developers)} usable model(s); a leaderboard needs at least 2")
-    provenance = {"source": str(trajectories), "quality": quality.value}
-    write_toml(output, {"provenance": provenance, "developers": developers})
-    for note in fitted.notes:
+    for name, value in (("half-prize-steps", half_prize_steps), ("tuned-steps", tuned_steps), ("n-items", n_items)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"--{name} = {value:g}; must be a positive number")
+    request = Request(
+        paths=tuple(files),
+        benchmark=benchmark,
+        metric=metric,
+        steps=steps,
+        effort_scales=effort_scales,
+        tuned_steps=tuned_steps,
+        n_items=n_items,
+        on_bad=bad.value,
+        like=like,
+        exposure=exposure,
+        floor=floor,
+        quality=quality.value,
+        half_prize_steps=half_prize_steps,
+        clean_only=clean_only,
+        draws=draws,
+    )
+    with progress_bar(_console(stderr=True), "reading and fitting") as progress:
+        result = run(request, reading=progress, fitting=progress)
+    provenance = {"source": ", ".join(map(str, files)), "quality": quality.value}
+    if output is not None:
+        write_toml(output, {"provenance": provenance, "developers": result.developers})
+    elif result.calibration is not None:
+        print_calibration(_console(), result.calibration)
+    for note in result.notes:
         print(note)
-    print(f"wrote {output}: {len(developers)} developers")
+    if result.calibration is not None:
+        print(held_out_sentence(result.calibration))
+        if report is not None:
+            write_csv(report / "fits.csv", result.calibration.table())
+            write_csv(report / "residuals.csv", result.calibration.residuals())
+            print(f"wrote {report / 'fits.csv'} and {report / 'residuals.csv'}")
+    count = f"{len(result.developers)} developers"
+    print(f"wrote {output}: {count}" if output is not None else f"{count}; -o FILE writes them")
+
+
+@app.command()
+def paper(
+    out: Annotated[Path | None, typer.Option(help="Folder for tables (CSV), figures (PNG, SVG), certificates.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with trajectories.csv and direct_vs_tbt.csv, for what is embedded."),
+    ] = None,
+    draws: Draws = 256,
+    seed: Seed = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Re-derive the paper's results, each with a certificate, and what measurements add to them."""
+    from solvers.certificate import to_json
+    from studies.paper import derive, tables, write
+    from studies.tables import print_paper, progress_bar
+
+    with progress_bar(_console(stderr=True), "deriving") as progress:
+        derived = derive(data=data, draws=draws, seed=seed, progress=progress)
+    written = write(derived, out) if out is not None else []
+    witnesses = derived.witnesses()
+    verified = sum(w.holds for w in witnesses)
+    if as_json:
+        agreed = {"direct": derived.agreement.direct, "tuned": derived.agreement.tuned}
+        counted = {"verified": verified, "certificates": len(witnesses)}
+        print(json.dumps(to_json({**tables(derived), "mean_agreement": agreed, **counted})))
+    else:
+        print_paper(_console(), derived)
+        print(f"checker: {verified} of {len(witnesses)} certificates verified")
+        if written:
+            print(f"wrote {len(written)} files to {out}")
+    raise typer.Exit(SOLVED if verified == len(witnesses) else 1)
 
 
 @app.command()

@@ -18,17 +18,21 @@ from solvers.certificate import Certificate, Status
 from solvers.claims import NoisyCertificate
 
 if TYPE_CHECKING:
+    from followers.calibration import Calibration
     from solvers.inner import AnyCertificate
     from solvers.race import Race
     from studies.compare import Comparison
     from studies.demo import Defect
+    from studies.paper import Paper
     from studies.propose import Proposal
     from studies.solve import SolvedGame
 
 __all__ = [
     "figure",
+    "print_calibration",
     "print_comparison",
     "print_demo",
+    "print_paper",
     "print_proposal",
     "print_solved",
     "progress_bar",
@@ -281,4 +285,43 @@ def print_demo(console: Console, defects: Sequence[Defect]) -> None:
     t = table("planted defects", "defect", "a weaker check says", "truerank says", "caught by", "", words=True)
     for d in defects:
         t.add_row(d.name, d.naive, d.found, d.check, "caught" if d.caught else "MISSED")
+    console.print(t)
+
+
+def print_paper(console: Console, paper: Paper) -> None:
+    """What was derived: in words, then what the measurements add."""
+    from rich.padding import Padding
+
+    from studies.paper import summary
+
+    for heading, lines in summary(paper):
+        console.print(heading, style="bold", markup=False)
+        for line in lines:
+            console.print(Padding(line, (0, 0, 0, 2)), markup=False)
+    t = table("\nneighbours in quality: share that breaks a condition", "population", "C1", "C2", "C3")
+    for n in paper.neighbours:
+        t.add_row(n.population, *(f"{x:.0%}" for x in (n.crossing, n.bent, n.shrinking)))
+    console.print(t)
+    console.print("C1: curves cross; C2: S-shaped (share of models); C3: catch-up effort shrinks as the budget grows")
+    columns = ("population", "k", "measured steps", "up to 1e9 steps", "and in the true order")
+    t = table(f"\nno tuning budget stabilises the top k: share of {paper.draws} draws", *columns)
+    for top in paper.top_k:
+        t.add_row(top.population, str(top.k), *(f"{x:.0%}" for x in (top.within, top.ever, top.truthful)))
+    console.print(t)
+
+
+def print_calibration(console: Console, calibration: Calibration) -> None:
+    """One row per model: what stands for it, its ceiling with 90% interval, where half of its rise is done, errors."""
+    from rich.markup import escape
+
+    t = table("", "model", "points", "kept as", "ceiling, 90% interval", "half at step", "held-out", "flags")
+    for f in calibration.fits:
+        ceiling = f"{f.upper:.3f}"
+        if f.intervals.size:
+            ceiling += f" [{f.intervals[1, 0]:.3f}, {f.intervals[1, 1]:.3f}]"
+        half = float(np.expm1(min(-f.intercept / f.slope, 50.0)))
+        missed = float(np.sqrt(np.mean(f.held_out.curve**2))) if f.held_out is not None else None
+        points = str(len(f.trajectory.steps))
+        told = "; ".join(f.flags)
+        t.add_row(f.trajectory.model, points, f.source, escape(ceiling), f"{half:,.0f}", number(missed), told)
     console.print(t)
