@@ -25,6 +25,8 @@ __all__ = ["Check", "CheckReport", "check"]
 _BLUR = 1e-6
 """Share of R_1 - R_n that the checker allows: it never inverts a curve, and where one leaves a level with slope zero
 a double tells scores apart only from some 1e-8 steps on."""
+_ROUNDING = 0.999e-9
+"""Share of R_1 - R_n below which a gain may be rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,9 @@ def check(
     the free-effort profile pays; T1 applies (nobody is stuck), or every branch of the T2 lattice is refuted anew; each
     move of the cycle pays and the last leads back to the first. UNKNOWN: nothing is claimed, so nothing can fail.
     """
+    fits = _fits_the_game(game, certificate)
+    if not fits.passed:
+        return CheckReport((fits,))
     if isinstance(certificate, NoisyCertificate):
         return CheckReport(check_noisy(game, certificate))
     if isinstance(certificate, RoundedCertificate):
@@ -76,6 +81,22 @@ def check(
         exists = certificate.status is Status.EXISTS
         checks += _check_exists(board, certificate, grid) if exists else _check_absent(board, certificate)
     return CheckReport(tuple(checks))
+
+
+def _fits_the_game(
+    game: LeaderboardGame, certificate: Certificate | NoisyCertificate | RoundedCertificate | MixedCertificate
+) -> Check:
+    """A certificate says something about one kind of measurement only."""
+    noisy, rounded = game.noise is not None, game.precision > 0
+    kind, fits = {
+        NoisyCertificate: ("noisy", noisy),
+        RoundedCertificate: ("rounded", rounded and not noisy),
+        MixedCertificate: ("mixed", not noisy),
+        Certificate: ("exact", not noisy and not rounded),
+    }[type(certificate)]
+    played = "noisy" if noisy else "rounded" if rounded else "exact"
+    good = fits and game.batch == 1
+    return Check("kind of game", good, f"a certificate for {kind} scores, {game.batch} game(s) with {played} scores")
 
 
 def _arrays(certificate: Certificate) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -159,6 +180,9 @@ def _check_absent(board: Board, certificate: Certificate) -> list[Check]:
     stop = board.affordable()
     checks = []
     free = free_by_bisection(board, stop)
+    least = _ROUNDING * board.span  # a smaller one would let rounding pass for a gain
+    enough = certificate.tolerance >= least
+    checks.append(Check("tolerance", enough, f"{certificate.tolerance:.3g}, at least {least:.3g} is needed"))
     checks.append(
         Check(
             "the profile is everybody's free effort",

@@ -24,6 +24,8 @@ __all__ = ["check_rounded"]
 _BLUR = 1e-6
 """Share of R_1 - R_n that the checker allows on a price: it finds efforts by bisection."""
 _BRUTE = 4_000
+_ROUNDING = 4e-12
+"""Share of the largest prize (or of R_1 - R_n) that sums of prizes and costs may be off by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ def check_rounded(game: LeaderboardGame, certificate: RoundedCertificate) -> tup
     checks = [listed]
     if not listed.passed:
         return tuple(checks)
+    checks.append(_tolerance_is_rounding(board, certificate))
     checks.append(_efforts_lead_there(board, certificate, table.lowest))
     checks.append(_nothing_left_out(board, table))
     gains = [_largest_gain(board, table, profile) for profile in certificate.profiles]
@@ -54,7 +57,7 @@ def check_rounded(game: LeaderboardGame, certificate: RoundedCertificate) -> tup
         checks.append(Check("an equilibrium is given", bool(gains), f"{len(gains)} given"))
     if certificate.status is Status.ABSENT:
         checks.append(Check("no equilibrium is given", not gains, f"{len(gains)} given"))
-    if certificate.complete:
+    if certificate.complete or certificate.status is Status.ABSENT:  # absence is nothing without its proof
         checks.append(_proof_holds(board, table, certificate))
         if float(np.prod(table.open.sum(axis=0, dtype=np.float64))) <= _BRUTE:
             checks.append(_exhaustive(board, table, certificate))
@@ -82,6 +85,13 @@ def _stated(board: Board, certificate: RoundedCertificate) -> tuple[_Table, Chec
     flagged = np.stack([board.flagged(i, claimed[:, i]) for i in range(board.n)], axis=1)
     named = sum(len(a) for a in certificate.actions)
     return _Table(lowest, is_open, costs, flagged), Check("actions", True, f"{named} grid levels priced anew")
+
+
+def _tolerance_is_rounding(board: Board, certificate: RoundedCertificate) -> Check:
+    """The certificate may not choose what counts as a gain: no more than rounding does to a payoff."""
+    allowed = _ROUNDING * max(board.span or 1.0, float(np.abs(board.prizes).max()))
+    good = 0.0 <= certificate.tolerance <= allowed
+    return Check("the tolerance is what rounding takes", good, f"{certificate.tolerance:.3g}, allowed {allowed:.3g}")
 
 
 def _level(score: float, tail: float, eta: float) -> int:
@@ -192,8 +202,10 @@ def _proof_holds(board: Board, table: _Table, certificate: RoundedCertificate) -
         if not stack:
             return Check(name, False, "steps go on after the search has ended")
         left = stack[-1]
+        if developer >= board.n or max(level, better) >= len(table.open) or min(level, better) < -1 or developer < -2:
+            return Check(name, False, f"step ({developer}, {level}, {better}) is about nobody")
         if developer >= 0 and level >= 0:
-            if level not in left[developer] or not table.open[better, developer]:
+            if better < 0 or level not in left[developer] or not table.open[better, developer]:
                 return Check(name, False, f"strikes level {level} of developer {developer}, which is not there")
             low, _ = _bounds(board, table, left, developer, better)
             _, high = _bounds(board, table, left, developer, level)

@@ -9,9 +9,12 @@ import pytest
 from builders import game_of, linear, logit
 from oracle import draw
 
-from followers.game import LeaderboardGame, TieRule
+from followers.game import LeaderboardGame, TieRule, select
+from followers.measurement import Noise
 from solvers.certificate import Certificate, Status
 from solvers.checker import check
+from solvers.inner import solve_inner
+from solvers.mixed import solve_mixed
 from solvers.pure import solve_pure
 
 
@@ -111,3 +114,21 @@ def test_the_checker_finds_its_own_thresholds_where_doubles_tie() -> None:
     assert score[0] == score[1]
     assert certified(deep).status is Status.ABSENT  # e_req = e - 1 = 1.72 < 2
     assert certified(replace(deep, head_start=np.full((1, 2), 1.0))).status is Status.EXISTS  # 2 (e - 1) = 3.44
+
+
+@pytest.mark.parametrize("tolerance", [-10.0, -1e-12, 0.0])
+def test_a_certificate_may_not_call_rounding_a_gain(tolerance: float) -> None:
+    claim = replace(certified(RACE), tolerance=tolerance)
+    assert failed(RACE, claim) == ["tolerance"]
+    assert "tolerance" in failed(STABLE, replace(certified(STABLE), status=Status.ABSENT, tolerance=tolerance))
+
+
+def test_a_certificate_is_about_one_kind_of_game() -> None:
+    """The exact check knows nothing of noise, grids or batches, and the others nothing of exact scores."""
+    for other in (replace(STABLE, noise=Noise(sigma=0.1)), replace(STABLE, precision=0.05)):
+        assert failed(other, certified(STABLE)) == ["kind of game"]
+        theirs = solve_inner(other).certify(0)
+        assert check(other, theirs).passed and failed(STABLE, theirs) == ["kind of game"]
+    mixed = solve_mixed(RACE).certificate()
+    assert check(RACE, mixed).passed and failed(replace(RACE, noise=Noise(sigma=0.1)), mixed) == ["kind of game"]
+    assert failed(select(RACE, [0, 0]), certified(RACE)) == ["kind of game"]

@@ -202,6 +202,30 @@ def test_a_false_proof_is_found_out() -> None:
     assert not check(found.game, replace(true, actions=(true.actions[0][:-1], *true.actions[1:]))).passed
 
 
+def test_absence_without_a_proof_is_found_out() -> None:
+    """A certificate may choose neither what counts as a gain nor that no proof is needed."""
+    tried = {Status.EXISTS: 0, Status.ABSENT: 0}
+    for seed in range(24):
+        for n, eta in ((2, 0.05), (3, 0.02), (4, 0.02)):
+            found = rounded(seed, n, eta, audited=False)
+            true = found.certificate()
+            tried[found.status] += 1
+            false = replace(true, status=Status.ABSENT, profiles=(), steps=())
+            for complete in (False, True):
+                assert not check(found.game, replace(false, complete=complete)).passed
+                assert not check(found.game, replace(false, complete=complete, tolerance=-10.0)).passed
+                assert not check(found.game, replace(false, complete=complete, steps=((-1, -1, -1),))).passed
+                assert not check(found.game, replace(false, complete=complete, steps=((0, 0, 99),))).passed
+            if found.status is Status.EXISTS:
+                struck = tuple(s for s in true.steps if s[0] != -2)
+                assert not check(found.game, replace(false, complete=True, steps=struck)).passed
+            else:
+                profile = tuple(a[0].level for a in true.actions)
+                exists = replace(true, status=Status.EXISTS, profiles=(profile,), steps=(), complete=False)
+                assert not check(found.game, replace(exists, tolerance=10.0)).passed
+    assert min(tried.values()) > 3
+
+
 def test_beyond_the_budget_nothing_is_claimed() -> None:
     for seed in range(30):
         game = small_game(seed)
