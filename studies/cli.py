@@ -101,7 +101,7 @@ def solve(
                 if nfg is not None:
                     write_nfg(nfg, solved, path.name, levels)
             except ValueError as error:
-                raise InputError(str(error) if str(error).startswith("--") else f"{path}: {error}") from None
+                raise InputError(f"{path}: {error}") from None
         except InputError as error:
             code = WRONG_INPUT
             if as_json:

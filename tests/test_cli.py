@@ -44,10 +44,17 @@ def test_solve_prints_one_object_as_designed(games: Path, capsys: pytest.Capture
 def test_an_absent_answer_is_an_answer(games: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "solve", games / "two-close-rivals.toml", "--json")
     (found,) = lines(out)
-    assert code == 0 and found["status"] == "absent" and found["solution"] == "none"
-    assert found["equilibria"] == [] and found["unique"] is None and found["kendall_tau"] is None
+    assert code == 0 and found["status"] == "absent" and found["solution"] == "mixed"
+    assert found["equilibria"] == [] and found["unique"] is None
+    assert found["mixed"]["checker"]["passed"] and found["mixed"]["exploitability"] < 1e-3
+    assert sum(found["mixed"]["probabilities"][0]) == pytest.approx(1.0)
+    wins = found["mixed"]["win_probabilities"]
+    assert sum(wins) == pytest.approx(1.0) and found["kendall_tau"] == pytest.approx(wins[0] - wins[1], abs=1e-6)
     assert found["stability_margin"] == pytest.approx(2.718281828459045**0.3 - 2)
     assert found["certificate"]["cycle"] and found["checker"]["passed"]
+    _, out, _ = run(capsys, "solve", games / "two-close-rivals.toml", "--json", "--method", "pure")
+    (found,) = lines(out)
+    assert found["solution"] == "none" and found["mixed"] is None and found["kendall_tau"] is None
 
 
 def test_all_lists_the_corners_of_a_continuum(games: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +107,34 @@ BAD_GAMES = {
     "upper below lower": (("upper = 1.0, intercept = -0.3", "upper = -1.0, intercept = -0.3"), "is above upper"),
     "text for a number": (("quality = 1.0", 'quality = "high"'), "developers[0].quality = 'high'"),
     "tiers that do not sum": (("tiers = []", "tiers = [1, 2]"), "sum to 3; must sum to 2"),
-    "an unsolved rule": (("precision = 0.0", "precision = 0.01"), "protocol.precision = 0.01; only 0 is solved"),
+    "negative precision": (("precision = 0.0", "precision = -0.01"), "protocol.precision = -0.01; must"),
+    "noise and precision": (("precision = 0.0", "precision = 0.01\nnoise = 0.1"), "either rounded or noisy"),
+    "noise given twice": (("test_items = 0", "noise = 0.1\ntest_items = 50"), "give one of them"),
+    "split ties with noise": (
+        ('ties = "quality"\n\n[protocol]\n', 'ties = "split"\n\n[protocol]\nnoise = 0.1\n'),
+        'ties = "split" with noise: noisy scores never tie',
+    ),
+    "a share above one": (
+        ("hidden_share = 0.0", "hidden_share = 1.5"),
+        "protocol.hidden_share = 1.5; must lie in [0, 1]",
+    ),
+    "half an item": (("test_items = 0", "test_items = 0.5"), "protocol.test_items = 0.5"),
+    "an audit without items": (
+        ("precision = 0.0", "audit = { probability = [0.5] }"),
+        "audit.items = 0; an audit needs at least 1 item",
+    ),
+    "a probability above one": (
+        ("precision = 0.0", "audit = { probability = [1.5], items = 9 }"),
+        "audit.probability[0] = 1.5; must lie in [0, 1]",
+    ),
+    "audits of nobody": (
+        ("precision = 0.0", "audit = { probability = [0.1, 0.1, 0.1], items = 9 }"),
+        "3 ranks for 2 developers",
+    ),
+    "a level of zero": (
+        ("precision = 0.0", "audit = { probability = [0.1], items = 9, level = 0.0 }"),
+        "audit.level = 0; must lie strictly between 0 and 1",
+    ),
     "bad tie rule": (('ties = "quality"', 'ties = "coin"'), "contest.ties = 'coin'"),
     "not TOML": (("[contest]", "[contest"), "not valid TOML"),
     "endless free effort": (('kind = "power", scale = 1.0 }', 'kind = "power", scale = 0.0 }'), "effort cap"),
@@ -172,9 +206,63 @@ def test_pooled_measurements_are_said(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "pooled" in run(capsys, "solve", path)[1]
 
 
-def test_mixed_is_refused_by_name(games: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, err = run(capsys, "solve", games / "free-effort.toml", "--method", "mixed")
-    assert code == 2 and "--method mixed" in err
+def test_mixed_is_solved_or_refused_by_name(games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "solve", games / "free-effort.toml", "--method", "mixed", "--json")
+    (found,) = lines(out)
+    assert code == 0 and found["solution"] == "pure" and found["mixed"]["checker"]["passed"]
+    path = tmp_path / "game.toml"
+    path.write_text(GOOD.replace("precision = 0.0", "noise = 0.1"))
+    code, _, err = run(capsys, "solve", path, "--method", "mixed")
+    assert code == 2 and str(path) in err and "noisy" in err and err.count("\n") == 1
+
+
+RULES = {
+    "noise": ("precision = 0.0", "noise = 0.5", "noisy"),
+    "precision": ("precision = 0.0", "precision = 0.25", "rounded"),
+    "audit": (
+        "precision = 0.0",
+        "audit = { probability = [0.9, 0.1], items = 400, level = 0.05, fine = 1.0 }",
+        "audited",
+    ),
+    "hidden": ("hidden_share = 0.0\ntransfer = 0.0", "hidden_share = 0.5\ntransfer = 0.2", "free-effort profile"),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_measurement_rule_is_solved_and_certified(
+    rule: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new, method = RULES[rule]
+    path = tmp_path / "game.toml"
+    path.write_text(GOOD.replace(old, new, 1))
+    code, out, _ = run(capsys, "solve", path, "--json")
+    (found,) = lines(out)
+    assert method in found["method"] and found["checker"]["passed"], found["method"]
+    assert code == (3 if found["status"] == "unknown" and found["solution"] == "none" else 0)
+    if found["ranking"] is not None:
+        assert found["ranking"]["above"][0][1] + found["ranking"]["above"][1][0] <= 1 + 1e-9
+    code, out, _ = run(capsys, "solve", path)
+    assert code in (0, 3) and "checker" in out
+
+
+def test_nfg_is_what_gambit_reads(games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gambit = pytest.importorskip("pygambit", reason="pygambit is not installed")
+    target = tmp_path / "game.nfg"
+    code, out, _ = run(capsys, "solve", games / "two-close-rivals.toml", "--nfg", target, "--levels", 6)
+    assert code == 0 and f"wrote {target}" in out
+    game = gambit.read_nfg(str(target))
+    assert [p.label for p in game.players] == ["A", "B"] and not gambit.nash.enumpure_solve(game).equilibria
+    noisy = tmp_path / "noisy.toml"
+    noisy.write_text(GOOD.replace("precision = 0.0", "noise = 0.1"))
+    code, _, err = run(capsys, "solve", noisy, "--nfg", tmp_path / "none.nfg")
+    assert code == 2 and "not finite" in err and not (tmp_path / "none.nfg").exists()
+    code, _, err = run(capsys, "solve", noisy, noisy, "--nfg", target)
+    assert code == 2 and "one at a time" in err
+
+
+def test_an_unknown_bench_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "bench", "fast")
+    assert code == 2 and "bench fast: no such benchmark; allowed: pure, mixed, noisy" in err
 
 
 def test_compare_is_paired_and_reproducible(games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
