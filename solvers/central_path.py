@@ -147,6 +147,8 @@ def _correct(
 ) -> _Near | None:
     """Newton's method back to the path, across the tangent, or at fixed mu without one."""
     for _ in range(10):
+        if not _in_range(point):
+            return None
         mass, shortfall = _masses(point, weight, game.open)
         budget[0] -= 1
         try:
@@ -165,13 +167,18 @@ def _correct(
         size = 1.0
         while size > 0.01:
             tried = _step(point, mass, shortfall, _scaled(move, size), size * shift)
-            if _merit(game, tried, weight) <= (1.0 - 0.1 * size) * before:
+            if _in_range(tried) and _merit(game, tried, weight) <= (1.0 - 0.1 * size) * before:
                 break
             size *= 0.4
         else:
             return None
         point = tried
     return None
+
+
+def _in_range(point: _Point) -> bool:
+    """Whether doubles still hold the squares that masses and shortfalls are made of."""
+    return bool(abs(point.log_mu) < 500.0 and np.all(np.abs(point.y) < 1e100))
 
 
 def _merit(game: LevelGame, point: _Point, weight: FloatArray) -> float:

@@ -1,7 +1,8 @@
 """Mixed equilibria of the deterministic and of the rounded leaderboard game, n up to 50 (DESIGN section 3).
 
-Regret matching+ for the bulk, an interior-point path for the polish, cells halved where somebody still gains, until
-nobody gains more than asked by any continuous deviation.
+Where contest theory has a closed form, that is laid on the ladder of scores; like any other profile it counts for what
+developers are measured to gain against it. Otherwise regret matching+ for the bulk, an interior-point path for the
+polish, and cells halved where somebody still gains, until nobody gains more than asked by any continuous deviation.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from followers.arrays import BoolArray, FloatArray
 from followers.game import LeaderboardGame
 from solvers.central_path import Path, follow
 from solvers.claims import MixedCertificate, Piece
+from solvers.closed_forms import closed_form, laid_on
 from solvers.ladder import (
     CELL_NODES,
     CELL_WEIGHTS,
@@ -35,6 +37,8 @@ _NEGLIGIBLE = 1e-7
 
 _FINER = 12
 """Further places in each cell at which the final profile is tested."""
+
+_PATH = "regret matching and an interior-point path on a ladder of scores"
 
 _WARM = ((0, 1e-3), (0, 3e-2), (0, 0.3))
 _ATTEMPTS = ((200, 0.1), (1_000, 0.03), (50, 0.3), (3_000, 0.01))
@@ -133,6 +137,7 @@ class MixedEquilibrium:
     gain : (n,), what each developer gains by its best deviation found, prize units.
     exploitability : largest gain as a share of R_1 - R_n.
     rounds, solves : refinements of the ladder, linear systems solved.
+    method : how the profile was found, in words.
     notes : what a user must know.
     """
 
@@ -144,6 +149,7 @@ class MixedEquilibrium:
     exploitability: float
     rounds: int
     solves: int
+    method: str
     notes: tuple[str, ...]
 
     def pieces(self, developer: int) -> tuple[Piece, ...]:
@@ -244,7 +250,12 @@ def _lower(values: FloatArray) -> FloatArray:
 
 
 def solve_mixed(
-    game: LeaderboardGame, *, tolerance: float = 1e-3, levels: int = 200, max_rounds: int = 12
+    game: LeaderboardGame,
+    *,
+    tolerance: float = 1e-3,
+    levels: int = 200,
+    max_rounds: int = 12,
+    closed_forms: bool = True,
 ) -> MixedEquilibrium:
     """Mixed equilibrium of a single game without noise, to an exploitability of `tolerance` where it can be had.
 
@@ -254,6 +265,7 @@ def solve_mixed(
     tolerance : largest gain to stop at, share of R_1 - R_n.
     levels : most rungs that any one developer may choose among. With rounded scores the grid is what it is.
     max_rounds : refinements of the ladder.
+    closed_forms : use a closed form where one applies; False forces the general method (they agree, which is tested).
 
     Raises
     ------
@@ -275,10 +287,12 @@ def solve_mixed(
     import scipy.linalg  # noqa: F401
 
     with threadpool_limits(1, user_api="blas"):
-        return _solve_single(game, tolerance, levels, max_rounds)
+        return _solve_single(game, tolerance, levels, max_rounds, closed_forms)
 
 
-def _solve_single(game: LeaderboardGame, tolerance: float, levels: int, max_rounds: int) -> MixedEquilibrium:
+def _solve_single(
+    game: LeaderboardGame, tolerance: float, levels: int, max_rounds: int, closed_forms: bool
+) -> MixedEquilibrium:
     if game.noise is not None:
         raise ValueError("mixed: the game is noisy; its payoffs are smooth, use solve_noisy")
     if not game.prize_span[0] > 0:
@@ -286,7 +300,16 @@ def _solve_single(game: LeaderboardGame, tolerance: float, levels: int, max_roun
     if game.precision > 0:
         ladder = grid_ladder(game)
         solution = solve_levels(ladder.level, tolerance=0.1 * tolerance)
-        return _result(game, _tried(ladder, solution.mass), 0, solution.solves)
+        return _result(game, _tried(ladder, solution.mass), 0, solution.solves, _PATH)
+    known = _from_closed_form(game, tolerance, levels, max_rounds) if closed_forms else None
+    if known is not None and known.exploitability <= tolerance:
+        return known
+    found = _by_path(game, tolerance, levels, max_rounds)
+    return found if known is None or found.exploitability < known.exploitability else known
+
+
+def _by_path(game: LeaderboardGame, tolerance: float, levels: int, max_rounds: int) -> MixedEquilibrium:
+    """Solve on a ladder that is refined until nobody gains more than the tolerance, or it has enough levels."""
     ladder = build_ladder(game, max(10, levels // 6))
     mass: FloatArray | None = None
     best: _Tried | None = None
@@ -302,9 +325,28 @@ def _solve_single(game: LeaderboardGame, tolerance: float, levels: int, max_roun
         best = here if best is None or gain < best.gain else best
         halved = _to_halve(here, levels, stalled=stalled)
         if gain <= tolerance or rounds >= max_rounds or not halved.any():
-            return _result(game, best, rounds, solves)
+            return _result(game, best, rounds, solves, _PATH)
         ladder, mass = refined(game, ladder, here.mass, halved)
         rounds += 1
+
+
+def _from_closed_form(game: LeaderboardGame, tolerance: float, levels: int, max_rounds: int) -> MixedEquilibrium | None:
+    """The closed form laid on a ladder fine enough, or as fine as the levels allow; None without one."""
+    form = closed_form(game)
+    if form is None:
+        return None
+    ladder = build_ladder(game, max(10, levels // 3))
+    best: MixedEquilibrium | None = None
+    for rounds in range(max_rounds + 1):
+        here = _tried(ladder, laid_on(form, game, ladder))
+        found = _result(game, here, rounds, 0, f"closed form: {form.source}")
+        best = found if best is None or found.exploitability < best.exploitability else best
+        halved = _to_halve(here, levels, stalled=True)
+        # finer than asked, as it costs next to nothing, and payoffs are off by more than what anybody gains
+        if best.exploitability <= 0.1 * tolerance or not halved.any():
+            break
+        ladder, _ = refined(game, ladder, here.mass, halved)
+    return best
 
 
 def _to_halve(tried: _Tried, levels: int, *, stalled: bool) -> BoolArray:
@@ -350,7 +392,7 @@ def _measured(game: LeaderboardGame, tried: _Tried) -> _Tried:
     return replace(tried, best=best)
 
 
-def _result(game: LeaderboardGame, coarse: _Tried, rounds: int, solves: int) -> MixedEquilibrium:
+def _result(game: LeaderboardGame, coarse: _Tried, rounds: int, solves: int, method: str) -> MixedEquilibrium:
     tried, span = _measured(game, coarse), prize_unit(game)
     notes: tuple[str, ...] = ()
     if float(tried.mass[tried.ladder.just_above].sum(axis=0).max()) > 1e-2:
@@ -367,5 +409,6 @@ def _result(game: LeaderboardGame, coarse: _Tried, rounds: int, solves: int) -> 
         exploitability=max(tried.gain, 0.0),
         rounds=rounds,
         solves=solves,
+        method=method,
         notes=notes,
     )

@@ -324,6 +324,7 @@ def mixed_document(mixed: MixedEquilibrium, report: CheckReport) -> dict[str, An
         "expected_costs": to_json(mixed.expected_costs),
         "win_probabilities": to_json(standing.ranks[:, 0]),
         "exploitability": mixed.exploitability,
+        "method": mixed.method,
         "checker": {"passed": report.passed, "checks": to_json(list(report.checks))},
         "notes": list(mixed.notes),
     }

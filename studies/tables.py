@@ -183,7 +183,7 @@ def _print_mixed(console: Console, solved: SolvedGame) -> None:
     ranks = mixed_standing(mixed).ranks
     mean_rank = ranks @ np.arange(1, mixed.game.n + 1)
     t = table(
-        f"mixed equilibrium, exploitability {number(mixed.exploitability)} of R_1 - R_n",
+        f"mixed equilibrium, exploitability {number(mixed.exploitability)} of R_1 - R_n ({mixed.method})",
         "developer",
         "quality",
         "mean effort",

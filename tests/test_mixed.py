@@ -17,6 +17,7 @@ from followers.measurement import Audit, Noise
 from followers.prior import synthetic
 from solvers.checker import check
 from solvers.claims import MixedCertificate
+from solvers.contests import PayoffStatus, identical_prizes_payoffs
 from solvers.finite import as_nfg, tensor
 from solvers.ladder import discretised
 from solvers.levels import level_payoffs
@@ -34,9 +35,12 @@ def largest_difference(found: Any, i: int, cdf: Any, low: float, high: float) ->
     return float(np.abs(found.cumulative(i, scores) - cdf(scores)).max())
 
 
-def test_two_players_with_different_costs() -> None:
+@pytest.mark.parametrize("closed_forms", [True, False])
+def test_two_players_with_different_costs(closed_forms: bool) -> None:
     """Costs s and 2 s, prize 1 (Hillman & Riley 1989): F_1 = 2 s, F_2 = 1/2 + s on [0, 1/2]; payoffs 1/2 and 0."""
-    found = solve_mixed(game_of(linear([0.0, 0.0], [1.0, 1.0]), [1.0, 0.0], scale=[1.0, 2.0]), tolerance=1e-5)
+    found = solve_mixed(
+        game_of(linear([0.0, 0.0], [1.0, 1.0]), [1.0, 0.0], scale=[1.0, 2.0]), tolerance=1e-5, closed_forms=closed_forms
+    )
     np.testing.assert_allclose(found.utilities, [0.5, 0.0], atol=1e-3)
     assert largest_difference(found, 0, lambda s: np.clip(2 * s, 0, 1), 0, 0.6) < 5e-3
     assert largest_difference(found, 1, lambda s: np.clip(0.5 + s, 0, 1), 0, 0.6) < 5e-3
@@ -44,13 +48,14 @@ def test_two_players_with_different_costs() -> None:
     np.testing.assert_allclose(mixed_standing(found).ranks[:, 0], [0.75, 0.25], atol=2e-3)
 
 
+@pytest.mark.parametrize("closed_forms", [True, False])
 @pytest.mark.parametrize("head", [0.05, 0.3, 0.8])
-def test_two_players_with_a_head_start(head: float) -> None:
+def test_two_players_with_a_head_start(head: float, closed_forms: bool) -> None:
     """Equal costs, player 1 starts at `head`: w_1 = head, F_1 = s, F_2 = head + (s - head) above the head start.
 
     Both spread over [head, 1]; player 1 holds its start with probability head, player 2 stays at 0 with the same.
     """
-    found = solve_mixed(game_of(linear([head, 0.0], [1.0, 1.0]), [1.0, 0.0]), tolerance=1e-5)
+    found = solve_mixed(game_of(linear([head, 0.0], [1.0, 1.0]), [1.0, 0.0]), tolerance=1e-5, closed_forms=closed_forms)
     np.testing.assert_allclose(found.utilities, [head, 0.0], atol=1e-3)
     assert largest_difference(found, 0, lambda s: np.where(s < head, 0.0, np.clip(s, 0, 1)), 0, 1.2) < 5e-3
     assert largest_difference(found, 1, lambda s: np.clip(np.maximum(s, head), 0, 1), 0, 1.2) < 5e-3
@@ -59,23 +64,55 @@ def test_two_players_with_a_head_start(head: float) -> None:
 @pytest.mark.parametrize(("n", "exponent"), [(2, 0.5), (2, 1.0), (2, 2.0), (3, 1.0), (3, 2.0), (5, 1.0), (8, 1.0)])
 def test_symmetric_contests_dissipate_the_rent(n: int, exponent: float) -> None:
     """Baye, Kovenock & de Vries (1996): payoffs 0, costs sum to the prize in every equilibrium."""
-    found = solve_mixed(contest(n, [1.0] + [0.0] * (n - 1), exponent=exponent), tolerance=1e-5)
+    found = solve_mixed(contest(n, [1.0] + [0.0] * (n - 1), exponent=exponent), tolerance=1e-5, closed_forms=False)
     assert np.abs(found.utilities).max() < 1e-3
     assert found.expected_costs.sum() == pytest.approx(1.0, abs=1e-3)
 
 
+@pytest.mark.parametrize("prizes", [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 0.0], [1.0, 0.5, 0.25, 0.0]])
+@pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
+def test_the_rent_is_dissipated_by_default(prizes: list[float], exponent: float) -> None:
+    """With closed forms where they apply: also for costs so concave that densities have poles at both ends."""
+    game = contest(len(prizes), prizes, exponent=exponent)
+    found = solve_mixed(game)
+    assert found.method.startswith("closed form") and found.exploitability <= 1e-3
+    assert np.abs(found.utilities).max() < 1e-3 and check(game, found.certificate()).passed
+    assert found.expected_costs.sum() == pytest.approx(sum(prizes), abs=1e-3)
+
+
+@settings(max_examples=30)
+@given(logit_games(n=(2, 4)))
+def test_closed_forms_and_the_general_method_agree(game: LeaderboardGame) -> None:
+    """Where payoffs are unique: generic contests for identical prizes."""
+    prizes = np.where(np.arange(game.n) < max(1, game.n // 2), 1.0, 0.0)[None]
+    game = replace(game, prizes=prizes)
+    closed, general = solve_mixed(game), solve_mixed(game, closed_forms=False)
+    assert closed.exploitability <= 2e-3 and check(game, closed.certificate()).passed
+    if closed.method.startswith("closed form"):
+        theory = identical_prizes_payoffs(game)
+        if theory.status is PayoffStatus.GENERIC:
+            np.testing.assert_allclose(closed.utilities, theory.payoffs, atol=2e-3)
+            np.testing.assert_allclose(general.utilities, theory.payoffs, atol=0.05)
+
+
+@pytest.mark.parametrize("closed_forms", [True, False])
 @pytest.mark.parametrize("n", [2, 3])
-def test_symmetric_strategies(n: int) -> None:
+def test_symmetric_strategies(n: int, closed_forms: bool) -> None:
     """F = c(s)^(1 / (n - 1)), where everybody is active."""
-    found = solve_mixed(contest(n, [1.0] + [0.0] * (n - 1)), tolerance=1e-5)
+    found = solve_mixed(contest(n, [1.0] + [0.0] * (n - 1)), tolerance=1e-5, closed_forms=closed_forms)
     for i in range(n):
         assert largest_difference(found, i, lambda s: np.clip(s, 0, 1) ** (1 / (n - 1)), 0, 1) < 5e-3
 
 
-def test_identical_prizes_pay_by_reach() -> None:
+@pytest.mark.parametrize("closed_forms", [True, False])
+def test_identical_prizes_pay_by_reach(closed_forms: bool) -> None:
     """Siegel (2009): m = 2 prizes, the threshold is the third reach; payoffs 1 - c_i(threshold), 0 for the rest."""
     slopes = np.array([1.0, 1.25, 1.6, 2.0, 2.5])
-    found = solve_mixed(game_of(linear([0.0] * 5, [1.0] * 5), [1.0, 1.0, 0.0, 0.0, 0.0], scale=slopes), tolerance=1e-4)
+    found = solve_mixed(
+        game_of(linear([0.0] * 5, [1.0] * 5), [1.0, 1.0, 0.0, 0.0, 0.0], scale=slopes),
+        tolerance=1e-4,
+        closed_forms=closed_forms,
+    )
     np.testing.assert_allclose(found.utilities, np.maximum(1 - slopes / 1.6, 0), atol=1e-3)
 
 
@@ -149,7 +186,7 @@ def corrupted(true: MixedCertificate) -> list[MixedCertificate]:
 
 def test_a_false_certificate_is_found_out() -> None:
     game = game_of(linear([0.1, 0.0], [1.0, 1.0]), [1.0, 0.0], scale=[1.0, 2.0])
-    true = solve_mixed(game).certificate()
+    true = solve_mixed(game, closed_forms=False).certificate()
     assert check(game, true).passed
     for k, false in enumerate(corrupted(true)):
         assert not check(game, false).passed, k
