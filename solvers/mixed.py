@@ -40,6 +40,8 @@ _FINER = 12
 
 _PATH = "regret matching and an interior-point path on a ladder of scores"
 
+_FINER_AUDITED = 120
+
 _WARM = ((0, 1e-3), (0, 3e-2), (0, 0.3))
 _ATTEMPTS = ((200, 0.1), (1_000, 0.03), (50, 0.3), (3_000, 0.01))
 """Rounds of regret matching (0: from the profile given) and share of even spreading, in turn until a path arrives."""
@@ -382,14 +384,24 @@ def _weighted_median(values: FloatArray, weights: FloatArray) -> float:
 
 
 def _measured(game: LeaderboardGame, tried: _Tried) -> _Tried:
-    """The same profile, with deviations looked for at finer shares of every cell."""
+    """The same profile, with deviations looked for at finer shares of every cell.
+
+    Suspicion jumps with the claim: with audits what a cell is worth is a mean over many shares as well.
+    """
     ladder, best = tried.ladder, tried.best
     cells = ladder.level.open & (ladder.width > 0)[:, None]
-    for share in (np.arange(_FINER) + 0.5) / _FINER if cells.any() else ():
+    audited = game.audit is not None
+    points = _FINER_AUDITED if audited else _FINER
+    total = np.zeros_like(best)
+    for share in (np.arange(points) + 0.5) / points if cells.any() else ():
         cost, flagged = inside_cells(game, ladder, float(share))
         inside = cell_rewards(ladder.level, tried.mass, float(share), flagged) - cost
         best = np.where(cells, np.maximum(best, inside), best)
-    return replace(tried, best=best)
+        total += np.where(cells, inside, 0.0)
+    if not audited or not cells.any():
+        return replace(tried, best=best)
+    value = np.where(cells, total / points, tried.value)
+    return replace(tried, best=best, value=value, utility=(tried.mass * value).sum(axis=0))
 
 
 def _result(game: LeaderboardGame, coarse: _Tried, rounds: int, solves: int, method: str) -> MixedEquilibrium:

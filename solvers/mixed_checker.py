@@ -24,6 +24,7 @@ __all__ = ["check_mixed"]
 _BLUR = 1e-6
 """Share of R_1 - R_n that the checker allows on a price: it finds efforts by bisection."""
 _PER_CELL = 8
+_STRETCHES = 16
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
@@ -138,12 +139,17 @@ def _expected_utility(play: _Play, i: int) -> tuple[float, bool]:
     start, start_tail = (float(x[i]) for x in board.scores(board.zero))
     total = 0.0
     held = np.flatnonzero(play.probability[i] > 0)
+    nodes, weights = _NODES, _WEIGHTS
+    if board.penalty.any():  # suspicion jumps with the claim: many short stretches
+        ends = np.linspace(-1.0, 1.0, _STRETCHES + 1)
+        nodes = (0.5 * (ends[1:] + ends[:-1])[:, None] + _NODES / _STRETCHES).ravel()
+        weights = np.tile(_WEIGHTS / _STRETCHES, _STRETCHES)
     places: list[tuple[float, float, float, int]] = []
     for k in held:
         p = play.probability[i, k]
         low, low_tail = float(play.low[i, k]), float(play.low_tail[i, k])
         if play.size[i, k] > 0:
-            for x, w in zip(_NODES, _WEIGHTS, strict=True):
+            for x, w in zip(nodes, weights, strict=True):
                 places.append((low, low_tail + (x + 1) / 2 * float(play.size[i, k]), p * w / 2, 0))
         else:
             places.append((low, low_tail, p, 2 if play.over[i, k] else 1))
