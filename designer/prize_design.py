@@ -25,8 +25,10 @@ __all__ = ["Norm", "PrizeDesign", "compress_prizes", "nearest_prizes"]
 
 Norm: TypeAlias = Literal["L1", "L2"]
 
-_ACTIVE = 1e-6
-"""Slack, as a share of the prize span, below which a constraint may be active at the solver's optimum."""
+_ACTIVE = (1e-6, 1e-7, 1e-8)
+"""Slacks, as shares of the prize span, below which a constraint may be active at the optimum; tried in turn."""
+_SHRINK = 1e-6
+"""Most by which prizes are shrunk towards each other to make good what a solver's rounding is short of."""
 _EXACT = 1e-9
 """Violation, as a share of the prize span, beyond which a solution is not called one."""
 
@@ -163,7 +165,7 @@ def nearest_prizes(
     worst = float(np.max(_gains(prizes) - limit))
     if worst > 0 and not keep_first:  # what rounding is short of: shrink towards equal prizes, which no climb gains by
         room = np.where(limit > 0, np.maximum(_gains(prizes) - limit, 0.0) / np.maximum(limit, 1e-300), 0.0)
-        prizes = prizes.mean() + (prizes - prizes.mean()) * (1.0 - min(float(room.max()) * (1 + 1e-9), _EXACT))
+        prizes = prizes.mean() + (prizes - prizes.mean()) * (1.0 - min(float(room.max()) * (1 + 1e-9) + 1e-15, _SHRINK))
         prizes = _tidy(prizes[np.searchsorted(block, np.arange(blocks))], span)[block]
         worst = float(np.max(_gains(prizes) - limit))
     off = abs(float(prizes.sum() - announced.sum())) / max(span, 1e-300)
@@ -283,7 +285,8 @@ def _solve(
     sums = [(size, float(announced.sum()))] + ([(np.eye(blocks)[0], float(announced[0]))] if keep_first else [])
     inequalities = np.concatenate([climb, np.diff(np.eye(blocks), axis=0), -np.eye(blocks)[-1:]])
     right = np.concatenate([bound, np.zeros(blocks - 1), [-least]])
-    polished = _polished(found, wanted, size, sums, inequalities, right)
+    attempts = (_polished(found, wanted, size, sums, inequalities, right, slack) for slack in _ACTIVE)
+    polished = next((p for p in attempts if p is not None), None)
     distance = max(float(np.sqrt((((np.eye(blocks)[block] @ found) - announced) ** 2).sum())), 1e-300)
     if polished is None:
         if problem.status != cp.OPTIMAL:
@@ -299,6 +302,7 @@ def _polished(
     sums: list[tuple[FloatArray, float]],
     inequalities: FloatArray,
     right: FloatArray,
+    slack: float,
 ) -> tuple[FloatArray, FloatArray] | None:
     """The optimum to rounding, and the multipliers, from the constraints that are active near it.
 
@@ -307,7 +311,7 @@ def _polished(
     from scipy.optimize import nnls
 
     scale = max(float(np.ptp(wanted)), 1e-300)
-    active = right - inequalities @ found < _ACTIVE * scale
+    active = right - inequalities @ found < slack * scale
     rows = np.concatenate([inequalities[active], np.array([a for a, _ in sums])])
     target = np.concatenate([right[active], [b for _, b in sums]])
     count = int(active.sum())
