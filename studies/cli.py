@@ -1,4 +1,4 @@
-"""The command line: `truerank solve | compare | propose | calibrate | paper | bench | demo` (DESIGN section 7).
+"""The command line: `truerank solve | compare | propose | design | calibrate | ..` (DESIGN section 7).
 
 Heavy libraries are imported inside the commands, so that `truerank --help` answers at once.
 """
@@ -188,6 +188,118 @@ def propose(
         if output is not None:
             wrote = proposal.result.best is not None
             print(f"wrote {output}" if wrote else f"nothing written to {output}: no protocol meets the goal")
+
+
+design_app = typer.Typer(help="The best protocol of a kind, by exact programs.", no_args_is_help=True)
+app.add_typer(design_app, name="design")
+
+WhatFor = Annotated[str, typer.Argument(metavar="GAME-OR-POPULATION", help="A game or population file, gsm8k or mmlu.")]
+From = Annotated[Path | None, typer.Option(help="Protocol file to start from.")]
+Promise = Annotated[float, typer.Option(help="Margin to promise, prize units: nobody is closer to gaining.")]
+ForDraws = Annotated[int, typer.Option(min=0, help="Hold in this many draws around the population; 0: as stated only.")]
+PlanFile = Annotated[Path | None, typer.Option("--output", "-o", help="Write the protocol to this TOML file.")]
+
+
+class NormChoice(StrEnum):
+    """How the distance between prizes is measured."""
+
+    L1 = "L1"
+    L2 = "L2"
+
+
+class KeepChoice(StrEnum):
+    """What tiers keep most of."""
+
+    TAU = "tau"
+    BANDS = "bands"
+
+
+@design_app.command("prizes")
+def design_prizes(
+    what: WhatFor,
+    protocol: From = None,
+    margin: Promise = 0.0,
+    norm: Annotated[NormChoice, typer.Option(help="L2, or L1 for few changed prizes.")] = NormChoice.L2,
+    keep_first: Annotated[bool, typer.Option(help="The first prize stays what it is.")] = False,
+    draws: ForDraws = 0,
+    seed: Seed = 0,
+    output: PlanFile = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """The prizes nearest to those announced under which nobody gains by climbing."""
+    from designer.prize_design import compress_prizes
+    from designer.scenarios import promise
+    from followers.errors import InputError
+    from studies.design import confirm, prizes_document, read_subject
+    from studies.files import write_toml
+    from studies.tables import print_prize_design
+
+    subject = read_subject(what, protocol, draws, seed)
+    try:
+        design = compress_prizes(
+            subject.designed_for,
+            subject.protocol,
+            margin=margin,
+            norm=norm.value,
+            keep_first=keep_first,
+        )
+    except ValueError as error:
+        raise InputError(f"{what}: {error}") from None
+    confirmed = confirm(subject, design.protocol) if design.protocol else None
+    promised = (
+        promise(draws, subject.stated.n - 1 - keep_first) if draws and subject.stated.n > 1 + keep_first else None
+    )
+    if output is not None and design.protocol is not None:
+        write_toml(output, design.protocol.document())
+    if as_json:
+        print(json.dumps(prizes_document(design, confirmed, promised)))
+    else:
+        print_prize_design(_console(), what, design, confirmed, promised)
+        if output is not None:
+            print(f"wrote {output}" if design.protocol else f"nothing written to {output}: there are no such prizes")
+    raise typer.Exit(SOLVED if confirmed is not None and confirmed.report.passed else UNDECIDED)
+
+
+@design_app.command("tiers")
+def design_tiers(
+    what: WhatFor,
+    protocol: From = None,
+    margin: Promise = 0.0,
+    keep: Annotated[KeepChoice, typer.Option(help="Maximise expected tau-b, or the number of bands.")] = KeepChoice.TAU,
+    draws: ForDraws = 0,
+    seed: Seed = 0,
+    node_budget: Annotated[int, typer.Option(min=1, help="Partitions to open before stopping with a bound.")] = 200_000,
+    output: PlanFile = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """The finest bands of ranks whose edges nobody gains by crossing."""
+    from designer.tiering import finest_tiers
+    from followers.errors import InputError
+    from studies.design import confirm, read_subject, tiers_document
+    from studies.files import write_toml
+    from studies.tables import print_tiering
+
+    subject = read_subject(what, protocol, draws, seed)
+    try:
+        design = finest_tiers(
+            subject.designed_for,
+            subject.protocol,
+            keep=keep.value,
+            margin=margin,
+            budget=node_budget,
+        )
+    except ValueError as error:
+        raise InputError(f"{what}: {error}") from None
+    confirmed = confirm(subject, design.protocol)
+    if output is not None:
+        write_toml(output, design.protocol.document())
+    if as_json:
+        print(json.dumps(tiers_document(design, confirmed)))
+    else:
+        print_tiering(_console(), what, design, confirmed)
+        if output is not None:
+            print(f"wrote {output}")
+    raise typer.Exit(SOLVED if confirmed.report.passed and design.tiering.proved else UNDECIDED)
 
 
 @app.command()

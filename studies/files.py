@@ -27,6 +27,7 @@ __all__ = [
     "read_population",
     "read_protocol",
     "read_study",
+    "read_subject",
     "write_toml",
     "write_whole",
 ]
@@ -206,6 +207,16 @@ def read_population(name: str, base: Path | None = None) -> Population:
     from followers.load import load
 
     return load(name)
+
+
+def read_subject(name: str) -> tuple[Population, Protocol]:
+    """An embedded population, or a game or population file, with its protocol; what it leaves open is at its default."""
+    path = Path(name)
+    if path.suffix.lower() not in {".toml", ".json"} and not path.exists():
+        return read_population(name), Protocol()
+    spec = _parse(path, PopulationFile)
+    population = build_population(spec.developers, str(path), spec.provenance)
+    return population, fit(_protocol(path, spec), population, path)
 
 
 def read_protocol(path: Path) -> Protocol:

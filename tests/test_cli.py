@@ -338,6 +338,47 @@ def test_nothing_half_written_is_left_behind(games: Path, tmp_path: Path, capsys
     assert sorted(os.listdir(tmp_path)) == ["study.toml"]
 
 
+def test_designed_protocols_are_read_by_solve_and_compare(
+    games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    game, plan = games / "two-close-rivals.toml", tmp_path / "plan.toml"
+    climb = 2.718281828459045**0.3 - 1
+    code, out, _ = run(capsys, "design", "prizes", game, "--margin", "0.1", "-o", plan, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["status"] == "optimal" and found["confirmed"]["checker"]["passed"]
+    assert found["prizes"] == pytest.approx([0.5 + (climb - 0.1) / 2, 0.5 - (climb - 0.1) / 2])
+    (binding,) = found["binding"]
+    assert binding["developer"] == "B" and binding["cost"] == pytest.approx(climb)
+    _, out, _ = run(capsys, "solve", game, "--protocol", plan, "--json")
+    assert lines(out)[0]["status"] == "exists" and lines(out)[0]["stability_margin"] == pytest.approx(0.1)
+    assert run(capsys, "compare", plan, "--population", game, "--draws", 4)[0] == 0
+    code, out, _ = run(capsys, "design", "tiers", game, "-o", plan)
+    assert code == 0 and "1 bands of [2]" in out and "what forbids finer bands" in out and f"wrote {plan}" in out
+    assert tomllib.loads(plan.read_text())["protocol"]["tiers"] == [2]
+    code, out, _ = run(capsys, "design", "tiers", "gsm8k", "--draws", 8, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["proved"] and sum(found["sizes"]) == 38
+    assert found["confirmed"]["status"] == "exists" and 0 < found["confirmed"]["fresh_draws"]["pure_share"] <= 1
+
+
+def test_designs_that_cannot_be_are_refused_or_said(
+    games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    game, plan = games / "two-close-rivals.toml", tmp_path / "plan.toml"
+    code, out, _ = run(capsys, "design", "prizes", game, "--keep-first", "-o", plan)
+    assert code == 3 and "do not keep it" in out and "nothing written" in out and not plan.exists()
+    plan.write_text("[protocol]\nnoise = 0.1\n[contest]\nprizes = [1.0, 0.0]\n")
+    for kind in ("prizes", "tiers"):
+        code, _, err = run(capsys, "design", kind, game, "--protocol", plan)
+        assert code == 2 and str(game) in err and f"design {kind}: scores are noisy" in err and err.count("\n") == 1
+        code, _, err = run(capsys, "design", kind, game, "--margin", "-1")
+        assert code == 2 and "margin = -1" in err
+        code, _, err = run(capsys, "design", kind, tmp_path / "none.toml")
+        assert code == 2 and "no such file" in err
+        code, _, err = run(capsys, "design", kind, "gsm9k")
+        assert code == 2 and "gsm9k" in err
+
+
 def test_demo_catches_every_planted_defect(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "demo", "--json")
     defects = json.loads(out)
