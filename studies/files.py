@@ -210,7 +210,7 @@ def read_population(name: str, base: Path | None = None) -> Population:
 
 
 def read_subject(name: str) -> tuple[Population, Protocol]:
-    """An embedded population, or a game or population file, with its protocol; what it leaves open is at its default."""
+    """An embedded population, or a game or population file, with its protocol; what is left open has its default."""
     path = Path(name)
     if path.suffix.lower() not in {".toml", ".json"} and not path.exists():
         return read_population(name), Protocol()
