@@ -362,7 +362,8 @@ def print_tiering(console: Console, name: str, design: TieringDesign, confirmed:
     sizes, tiering = design.tiering.sizes, design.tiering
     kept = "expected tau-b" if design.keep == "tau" else "number of bands"
     proof = "optimal" if tiering.proved else f"not proved: none has more than {tiering.bound:.6g}; raise --node-budget"
-    console.print(f"{name}: {len(sizes)} bands of {list(sizes)} ({kept} {tiering.value:.6g}, {proof})")
+    count = f"{len(sizes)} bands of {list(sizes)}" if len(sizes) > 1 else "one band for all"
+    console.print(f"{name}: {count} ({kept} {tiering.value:.6g}, {proof})")
     told = "undefined: all ranks share one band" if design.tau is None else number(design.tau)
     console.print(f"margin promised {design.margin:g}; expected tau-b {told}; {tiering.opened:,} partitions opened")
     _print_temptations(console, "what forbids finer bands", design.blocking[:10], None)
@@ -380,7 +381,7 @@ def _print_temptations(console: Console, title: str, climbs: Sequence[Temptation
 
 
 def _print_confirmed(console: Console, confirmed: Confirmed) -> None:
-    margin = number(confirmed.margin)
+    margin = number(0.0 if abs(confirmed.margin) < 1e-12 else confirmed.margin)  # what binds leaves rounding
     console.print(f"solved anew: a pure equilibrium {confirmed.status.upper()}, stability margin {margin}")
     if confirmed.share is not None and confirmed.interval is not None:
         low, high = confirmed.interval
