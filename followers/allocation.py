@@ -160,13 +160,16 @@ def tabulated_optimum(suite: Allocation, precision: float) -> FloatArray:
     grid = efforts_grid(horizon, suite.kinks)
     table, _ = convolve(suite.before[-1], suite.tasks[-1], grid, allowed, _LIMIT)
     knots, right, left = table[0], table[2], table[3]
+    right[-1] = 0.0  # flat beyond the horizon
     reach = np.diff(knots, prepend=0.0) + np.diff(knots, append=horizon)
-    jumps = (np.abs(right - left) * reach > allowed) & (knots > 0) & (knots < horizon)
+    jumps = (np.abs(right - left) * reach > allowed) & (knots > 0)
+    either = np.where((knots > 0) & (knots < horizon), left, right)
     apart = _APART * knots[jumps]
-    knots = np.concatenate([knots[~jumps], knots[jumps] - apart, knots[jumps] + apart])
-    slopes = np.concatenate([np.where(table[0] > 0, left, right)[~jumps], left[jumps], right[jumps]])
+    after = np.minimum(knots[jumps] + apart, horizon)
+    knots = np.concatenate([knots[~jumps], knots[jumps] - apart, after])
+    slopes = np.concatenate([either[~jumps], left[jumps], right[jumps]])
     order = np.argsort(knots, kind="stable")
-    apart_enough = np.diff(knots[order], prepend=-1.0) > 0.5 * _APART * knots[order]
+    apart_enough = np.diff(knots[order], append=np.inf) > 0.5 * _APART * knots[order]
     return np.stack([knots, slopes])[:, order[apart_enough]]
 
 

@@ -104,16 +104,17 @@ def best_gains(
     most = max(o.shape[1] for o in optima.values())
     knots, slopes = np.zeros((2, most, cells.start.size))
     knots += np.arange(most)[:, None]  # any increasing efforts in cells that stand for nobody
+    horizon = knots[-1].copy()
     for cell, optimum in optima.items():
-        spare = most - optimum.shape[1]
-        knots[:, cell] = np.append(optimum[0], optimum[0, -1] + 1.0 + np.arange(spare))
+        spare, horizon[cell] = most - optimum.shape[1], optimum[0, -1]
+        knots[:, cell] = np.append(optimum[0], horizon[cell] + 1.0 + np.arange(spare))
         slopes[:, cell] = np.append(optimum[1], np.zeros(spare))
-    gains = _level(cells.exact(knots))
+    gains = _level(cells.exact(np.minimum(knots, horizon)))
     secants = np.diff(gains, axis=0) / np.diff(knots, axis=0)
     steepest = 3.0 * np.minimum(np.concatenate([secants[:1], secants]), np.concatenate([secants, secants[-1:]]))
     slopes = np.minimum(slopes, steepest)
     table = Tabulated(*(x.T[cells.where] for x in (knots, gains, slopes)))
-    halves = 0.5 * (knots[1:] + knots[:-1])
+    halves = np.minimum(0.5 * (knots[1:] + knots[:-1]), horizon)
     exact = cells.exact(halves)
     found = table.score(np.moveaxis(halves.T[cells.where], -1, 0))
     return table, np.abs(found - np.moveaxis(exact.T[cells.where], -1, 0)).max(axis=0)

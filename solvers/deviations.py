@@ -50,7 +50,9 @@ def rounding_cost(game: LeaderboardGame, effort: FloatArray) -> FloatArray:
     finite = np.where(np.isfinite(effort), effort, 0.0)
     blur = _EFFORT_ULPS * (1.0 + game.head_start + finite)
     below = np.maximum(finite - blur, 1e-300)  # stay behind an entry fee's jump
-    return np.asarray(np.where(np.isfinite(effort), game.cost.cost(finite + blur) - game.cost.cost(below), 0.0))
+    more, less = game.cost.cost(finite + blur), game.cost.cost(below)
+    known = np.isfinite(effort) & np.isfinite(more)  # an effort may be finite and yet cost more than a double holds
+    return np.asarray(np.where(known, np.where(known, more, 0.0) - np.where(known, less, 0.0), 0.0))
 
 
 def tie_groups(score: FloatArray, tail: FloatArray) -> tuple[IntArray, IntArray]:

@@ -136,7 +136,10 @@ def _solve_part(game: LeaderboardGame) -> NoisyEquilibrium:
 def _repaired(game: LeaderboardGame, found: NoisyEquilibrium, top: FloatArray) -> NoisyEquilibrium:
     """Candidates that fail by one developer's far deviation: let it deviate, solve again, check again."""
     for _ in range(_REPAIRS):
-        near = found.gain.max(axis=1) < _HOPEFUL * game.prize_span
+        tempted = np.argmax(found.gain, axis=1)[:, None]
+        near = (found.gain.max(axis=1) < _HOPEFUL * game.prize_span) | (
+            np.take_along_axis(found.deviation, tempted, 1)[:, 0] == 0  # an entry fee not worth its while
+        )
         left = np.flatnonzero((found.codes != 0) & near)
         if not len(left):
             break
@@ -188,8 +191,10 @@ def _everyone(game: LeaderboardGame) -> tuple[IntArray, IntArray]:
     return b.ravel(), i.ravel()
 
 
-def _free_to_move(efforts: FloatArray, slope: FloatArray, top: FloatArray) -> BoolArray:
-    return ~(((efforts <= 0) & (slope <= 0)) | ((efforts >= top) & (slope >= 0)))
+def _free_to_move(game: LeaderboardGame, efforts: FloatArray, slope: FloatArray, top: FloatArray) -> BoolArray:
+    """Who can gain by a small change; the first step from zero costs an entry fee, where there is one."""
+    held = (slope <= 0) | (np.broadcast_to(game.cost.entry_jump(), efforts.shape) > 0)
+    return np.asarray(~(((efforts <= 0) & held) | ((efforts >= top) & (slope >= 0))))
 
 
 def _newton(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) -> FloatArray:
@@ -209,7 +214,7 @@ def _newton_step(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) ->
     """Efforts after one damped step, and which games (B,) should go on."""
     unit = game.prize_span[:, None] / np.maximum(top, 1e-300)
     slope, jacobian = _first_order(game, efforts, top)
-    moving = _free_to_move(efforts, slope, top)
+    moving = _free_to_move(game, efforts, slope, top)
     # where payoffs bend upwards a stationary point is the worst effort nearby: walk away from it, downhill never
     developer = np.arange(game.n)
     bent = moving & (jacobian[:, developer, developer] >= 0)
@@ -230,7 +235,7 @@ def _newton_step(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) ->
         tried = np.clip(efforts[trying] + size * move[trying], 0.0, most)
         b, i = _everyone(part)
         new = payoff_rows(part, observe(part, tried), b, i, tried.ravel()).slope.reshape(tried.shape)
-        after = np.where(_free_to_move(tried, new, most) & concave[trying], new / unit[trying], 0.0)
+        after = np.where(_free_to_move(part, tried, new, most) & concave[trying], new / unit[trying], 0.0)
         good = (np.sqrt((after**2).sum(axis=1)) < merit[trying]) | bent[trying].any(axis=1)
         result[trying[good]] = tried[good]
         trying, size = trying[~good], 0.3 * size
@@ -290,6 +295,12 @@ def _checked(game: LeaderboardGame, efforts: FloatArray, top: FloatArray, attemp
         better = value - utilities[bb, ii] > gain[bb, ii]
         gain[bb[better], ii[better]] = (value - utilities[bb, ii])[better]
         deviation[bb[better], ii[better]] = where[better]
+    # costs may jump or bend there, next to a place where the slope says that all is settled
+    plateau = np.where(np.isfinite(game.plateau_effort()), game.plateau_effort(), 0.0)
+    for special in (np.zeros_like(efforts), np.minimum(game.free_effort(), top), np.minimum(plateau, top)):
+        more = payoff_rows(game, board, b, i, special.ravel()).value.reshape(efforts.shape) - utilities
+        deviation = np.where(more > gain, special, deviation)
+        gain = np.maximum(gain, more)
     tolerance = TOLERANCE * span
     codes = np.where(gain.max(axis=1) <= tolerance, 0, 2)
     return NoisyEquilibrium(
@@ -300,7 +311,7 @@ def _checked(game: LeaderboardGame, efforts: FloatArray, top: FloatArray, attemp
 def _settled(game: LeaderboardGame, efforts: FloatArray, slope: FloatArray, top: FloatArray) -> BoolArray:
     """Whether an effort is a stationary point of the own payoff, so that the peak it is on need not be sought."""
     unit = game.prize_span[:, None] / np.maximum(top, 1e-300)
-    return ~_free_to_move(efforts, slope, top) | (np.abs(slope) < 1e-9 * unit)
+    return ~_free_to_move(game, efforts, slope, top) | (np.abs(slope) < 1e-9 * unit)
 
 
 def _peaks(worth: FloatArray, above: FloatArray) -> list[tuple[IntArray, IntArray, IntArray]]:

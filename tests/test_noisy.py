@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from builders import exponential, game_of, linear, logit_games
+from builders import exponential, game_of, linear, logit, logit_games
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -183,3 +183,19 @@ def test_noise_that_contradicts_other_rules_is_refused() -> None:
         Noise(sigma=0.1, items=10)
     with pytest.raises(ValueError, match="no noise"):
         solve_noisy(replace(game, noise=None))
+
+
+def test_an_entry_fee_is_not_paid_for_nothing() -> None:
+    """A hair above zero effort the slope is settled, but the fee is paid: going back to zero gains it."""
+    game = game_of(
+        logit([0.32976411, 0.22625208], [0.71318455, 0.4174049], [-3.88683806, -5.16589139], [1.09303568, 2.29363945]),
+        [0.78086351, 0.62067345],
+        scale=[0.00235318, 0.12808985],
+        exponent=[1.5, 1.5],
+        fee=[0.1, 0.0],
+        order=[1, 0],
+    )
+    found = solve_noisy(replace(game, noise=Noise(sigma=0.02)))
+    assert check(found.game, found.certificate(0)).passed
+    assert found.exists[0] and found.efforts[0, 0] == 0.0
+    assert found.utilities[0, 0] == pytest.approx(0.78086351, abs=1e-3)
