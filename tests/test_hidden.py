@@ -244,6 +244,17 @@ def test_certificates_of_hidden_games_are_verified(game: LeaderboardGame, h: flo
     assert report.passed, report.summary()
 
 
+def test_efforts_that_cost_more_than_doubles_hold_are_no_trouble() -> None:
+    """All is hidden and next to nothing carries over: catching up takes some 1e308 steps, squared in the cost."""
+    curve = logit([0.31848084, 0.13489336], [0.38691893, 0.19233079], [-3.07, -1.28], [1.63459871, 1.90489243])
+    game = game_of(
+        curve, [0.935, 0.544], start=3.0, scale=[0.139, 0.00121], exponent=[1.0, 2.0], free=4.0, order=[1, 0]
+    )
+    hidden = replace(game, curve=PartlyHidden(game.curve, game.head_start, 1.0, 2.225073858507203e-309))
+    result = solve_pure(hidden)
+    assert result.status(0) is Status.EXISTS and check(hidden, result.certificate()).passed
+
+
 @pytest.mark.parametrize("ties", list(TieRule))
 def test_certificates_of_hidden_trajectories_are_verified(ties: TieRule) -> None:
     table = tabulate([TABLE, ([5, 20, 60], [0.25, 0.45, 0.6]), ([1, 80], [0.3, 0.4])])
