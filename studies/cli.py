@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from studies.cli_audit import audit_app
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -192,6 +194,7 @@ def propose(
 
 design_app = typer.Typer(help="The best protocol of a kind, by exact programs.", no_args_is_help=True)
 app.add_typer(design_app, name="design")
+app.add_typer(audit_app, name="audit")
 
 WhatFor = Annotated[str, typer.Argument(metavar="GAME-OR-POPULATION", help="A game or population file, gsm8k or mmlu.")]
 From = Annotated[Path | None, typer.Option(help="Protocol file to start from.")]

@@ -379,6 +379,43 @@ def test_designs_that_cannot_be_are_refused_or_said(
         assert code == 2 and "gsm9k" in err
 
 
+def test_audits_are_planned_sized_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    game, plan, board = (
+        Path(__file__).parents[1] / "examples" / "audited.toml",
+        tmp_path / "plan.toml",
+        tmp_path / "board.txt",
+    )
+    code, out, _ = run(capsys, "audit", "plan", game, "--items", 500, "--fine", 8, "-o", plan, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["status"] == "optimal" and found["confirmed"]["checker"]["passed"]
+    assert sum(found["plan"]["probability"]) == pytest.approx(found["expected_audits"])
+    _, out, _ = run(capsys, "solve", game, "--protocol", plan, "--json")
+    assert lines(out)[0]["status"] == "exists" and lines(out)[0]["stability_margin"] >= -1e-9
+    code, out, _ = run(capsys, "audit", "plan", game, "--items", 500, "--fine", 1, "-o", tmp_path / "none.toml")
+    assert code == 3 and "cannot be deterred" in out and "a fine of" in out and not (tmp_path / "none.toml").exists()
+    code, out, _ = run(capsys, "audit", "power", "--claimed", 0.7, "--fresh", 0.6, "--items", 296, "--json")
+    assert code == 0 and json.loads(out)["power"] >= 0.9
+    code, out, _ = run(capsys, "audit", "power", "--claimed", 0.7, "--fresh", 0.6, "--power", 0.9)
+    assert "first had with 296 items" in out
+    board.write_text("alder\nbirch\ncedar\n")
+    drawn = ("audit", "draw", plan, board, "--secret", "00112233445566778899aabbccddeeff", "--round", "r1", "--json")
+    code, out, _ = run(capsys, *drawn)
+    assert code == 0 and len(json.loads(out)["commitment"]) == 64 and out == run(capsys, *drawn)[1]
+    for bad, words in (
+        (("audit", "power", "--claimed", 0.5, "--fresh", 0.6, "--items", 9), "fresh"),
+        (("audit", "power", "--claimed", 0.7, "--fresh", 0.6), "give --items or --power"),
+        (("audit", "plan", game, "--items", 0, "--fine", 1), "items = 0"),
+        (
+            ("audit", "draw", game.with_name("half-tuned.toml"), board, "--secret", "00" * 16, "--round", "r"),
+            "audits nobody",
+        ),
+        ((*drawn[:5], "zz", "--round", "r"), "hexadecimal"),
+        ((*drawn[:5], "00", "--round", "r"), "at least 16 random bytes"),
+    ):
+        code, _, err = run(capsys, *bad)
+        assert code == 2 and words in err and err.count("\n") == 1, err
+
+
 def test_demo_catches_every_planted_defect(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "demo", "--json")
     defects = json.loads(out)
