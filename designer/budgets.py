@@ -8,6 +8,7 @@ each around an end of a stable interval (then that end is bracketed by the exact
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -96,6 +97,7 @@ def least_budget(
     upto: float = UPTO,
     share: float = 1.0,
     tolerance: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> BudgetDesign:
     """The smallest tuning budget under which truthful play is an equilibrium in a share of the draws.
 
@@ -105,6 +107,7 @@ def least_budget(
     margin : least margin promised, prize units, not negative. upto : most steps to examine.
     share : of the draws that must be stable, in (0, 1].
     tolerance : width in steps below which a cell is not halved; a millionth of `upto` unless told.
+    progress : called with (steps decided, steps to decide), summed over draws.
 
     Raises
     ------
@@ -115,7 +118,7 @@ def least_budget(
     direct = replace(protocol, tune_steps=0.0)
     priced_climbs(population, direct, "design budget")  # refuses what the bounds do not cover, by name
     game = direct.induce(population)
-    found = stable_budgets(game, margin=margin, upto=upto, tolerance=tolerance)
+    found = stable_budgets(game, margin=margin, upto=upto, tolerance=tolerance, progress=progress)
     needed = int(np.ceil(share * game.batch - 1e-9))
     intervals, most = shared_intervals(found, needed)
     steps = intervals[0][0] if intervals else None
@@ -138,7 +141,12 @@ def least_budget(
 
 
 def stable_budgets(
-    game: LeaderboardGame, *, margin: float = 0.0, upto: float = UPTO, tolerance: float | None = None
+    game: LeaderboardGame,
+    *,
+    margin: float = 0.0,
+    upto: float = UPTO,
+    tolerance: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[StableBudgets, ...]:
     """All stabilising budgets of each game of a batch, as intervals of steps added to every head start.
 
@@ -157,7 +165,7 @@ def stable_budgets(
     which = np.repeat(np.arange(game.batch), _FIRST_CELLS)
     left, right = np.tile(edges[:-1], game.batch), np.tile(edges[1:], game.batch)
     cells: list[list[tuple[float, float, int]]] = [[] for _ in range(game.batch)]
-    wave = max(1, _WAVE // (game.n * game.n))
+    wave, done = max(1, _WAVE // (game.n * game.n)), 0.0
     while len(which):
         now = slice(0, wave)
         w, a, b = which[now], left[now], right[now]
@@ -166,6 +174,9 @@ def stable_budgets(
         halve = (verdict == 0) & (b - a > width)
         for k in np.flatnonzero(~halve).tolist():
             cells[w[k]].append((float(a[k]), float(b[k]), int(verdict[k])))
+        done += float((b - a)[~halve].sum())
+        if progress is not None:
+            progress(int(done), int(upto * game.batch))
         w, a, b = w[halve], a[halve], b[halve]
         middle = 0.5 * (a + b)
         which = np.concatenate([w, w, which[wave:]])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from followers.pooling import Pool
 from followers.population import Population
 from followers.trajectories import Trajectory
 
-__all__ = ["Request", "Result", "held_out_sentence", "run", "write_csv"]
+__all__ = ["Request", "Result", "held_out_sentence", "run"]
 
 LAST_STEP = {"gsm8k": 25_000.0, "mmlu": 4_000.0}
 """Last measured step of the embedded populations."""
@@ -203,16 +202,3 @@ def held_out_sentence(calibration: Calibration) -> str:
         f"steps left out one by one are predicted with a median absolute error of {np.median(errors):.4f} "
         f"({len(errors)} steps of {len(steady)} models{without})"
     )
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows of plain values as CSV; an empty field stands for nothing."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            for row in rows:
-                writer.writerow({k: f"{v:.8g}" if isinstance(v, float) else v for k, v in row.items()})
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from studies.cli_audit import audit_app
+from studies.cli_design import design_app
+from studies.cli_options import SOLVED, UNDECIDED, WRONG_INPUT, Draws, JsonFlag, Seed, terminal
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    pass
 
 __all__ = ["app", "main"]
 
@@ -27,8 +29,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-SOLVED, WRONG_INPUT, UNDECIDED = 0, 2, 3
 
 
 class Method(StrEnum):
@@ -52,18 +52,6 @@ class BadFiles(StrEnum):
 
     STOP = "stop"
     SKIP = "skip"
-
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of every draw and of the search.")]
-Draws = Annotated[int, typer.Option(min=2, help="Populations to score each protocol on.")]
-
-
-def _console(*, stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    wide = None if sys.stdout.isatty() else 110  # the same table in a file as in the README
-    return Console(stderr=stderr, width=wide, highlight=False)
 
 
 @app.command()
@@ -93,8 +81,8 @@ def solve(
     if nfg is not None and len(games) > 1:
         raise InputError(f"--nfg {nfg}: {len(games)} games given; one at a time")
     override = read_protocol(protocol) if protocol else None
-    console, code = _console(), SOLVED
-    for path in track(games, "solving", _console(stderr=True)):
+    console, code = terminal(), SOLVED
+    for path in track(games, "solving", terminal(stderr=True)):
         try:
             population, own = read_game(path)
             used = fit(override, population, protocol) if override else own
@@ -137,12 +125,12 @@ def compare(
 
     developers = read_population(population)
     named = [(str(path), fit(read_protocol(path), developers, path)) for path in protocols]
-    with progress_bar(_console(stderr=True), "scoring protocols") as progress:
+    with progress_bar(terminal(stderr=True), "scoring protocols") as progress:
         comparison = compare_protocols(named, developers, draws=draws, seed=seed, progress=progress)
     if as_json:
         print(json.dumps(compare_document(comparison)))
     else:
-        print_comparison(_console(), comparison)
+        print_comparison(terminal(), comparison)
 
 
 @app.command()
@@ -179,130 +167,21 @@ def propose(
         draws=draws or what.draws or 128,
         seed=seed if seed is not None else (what.seed or 0),
     )
-    with progress_bar(_console(stderr=True), "searching protocols") as progress:
+    with progress_bar(terminal(stderr=True), "searching protocols") as progress:
         proposal = make_proposal(what, progress=progress)
     if output is not None and proposal.result.best is not None:
         write_toml(output, proposal.result.best.protocol.document())
     if as_json:
         print(json.dumps(proposal_document(proposal)))
     else:
-        print_proposal(_console(), proposal)
+        print_proposal(terminal(), proposal)
         if output is not None:
             wrote = proposal.result.best is not None
             print(f"wrote {output}" if wrote else f"nothing written to {output}: no protocol meets the goal")
 
 
-design_app = typer.Typer(help="The best protocol of a kind, by exact programs.", no_args_is_help=True)
 app.add_typer(design_app, name="design")
 app.add_typer(audit_app, name="audit")
-
-WhatFor = Annotated[str, typer.Argument(metavar="GAME-OR-POPULATION", help="A game or population file, gsm8k or mmlu.")]
-From = Annotated[Path | None, typer.Option(help="Protocol file to start from.")]
-Promise = Annotated[float, typer.Option(help="Margin to promise, prize units: nobody is closer to gaining.")]
-ForDraws = Annotated[int, typer.Option(min=0, help="Hold in this many draws around the population; 0: as stated only.")]
-PlanFile = Annotated[Path | None, typer.Option("--output", "-o", help="Write the protocol to this TOML file.")]
-
-
-class NormChoice(StrEnum):
-    """How the distance between prizes is measured."""
-
-    L1 = "L1"
-    L2 = "L2"
-
-
-class KeepChoice(StrEnum):
-    """What tiers keep most of."""
-
-    TAU = "tau"
-    BANDS = "bands"
-
-
-@design_app.command("prizes")
-def design_prizes(
-    what: WhatFor,
-    protocol: From = None,
-    margin: Promise = 0.0,
-    norm: Annotated[NormChoice, typer.Option(help="L2, or L1 for few changed prizes.")] = NormChoice.L2,
-    keep_first: Annotated[bool, typer.Option(help="The first prize stays what it is.")] = False,
-    draws: ForDraws = 0,
-    seed: Seed = 0,
-    output: PlanFile = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """The prizes nearest to those announced under which nobody gains by climbing."""
-    from designer.prize_design import compress_prizes
-    from designer.scenarios import promise
-    from followers.errors import InputError
-    from studies.design import confirm, prizes_document, read_subject
-    from studies.files import write_toml
-    from studies.tables import print_prize_design
-
-    subject = read_subject(what, protocol, draws, seed)
-    try:
-        design = compress_prizes(
-            subject.designed_for,
-            subject.protocol,
-            margin=margin,
-            norm=norm.value,
-            keep_first=keep_first,
-        )
-    except ValueError as error:
-        raise InputError(f"{what}: {error}") from None
-    confirmed = confirm(subject, design.protocol) if design.protocol else None
-    promised = (
-        promise(draws, subject.stated.n - 1 - keep_first) if draws and subject.stated.n > 1 + keep_first else None
-    )
-    if output is not None and design.protocol is not None:
-        write_toml(output, design.protocol.document())
-    if as_json:
-        print(json.dumps(prizes_document(design, confirmed, promised)))
-    else:
-        print_prize_design(_console(), what, design, confirmed, promised)
-        if output is not None:
-            print(f"wrote {output}" if design.protocol else f"nothing written to {output}: there are no such prizes")
-    raise typer.Exit(SOLVED if confirmed is not None and confirmed.report.passed else UNDECIDED)
-
-
-@design_app.command("tiers")
-def design_tiers(
-    what: WhatFor,
-    protocol: From = None,
-    margin: Promise = 0.0,
-    keep: Annotated[KeepChoice, typer.Option(help="Maximise expected tau-b, or the number of bands.")] = KeepChoice.TAU,
-    draws: ForDraws = 0,
-    seed: Seed = 0,
-    node_budget: Annotated[int, typer.Option(min=1, help="Partitions to open before stopping with a bound.")] = 200_000,
-    output: PlanFile = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """The finest bands of ranks whose edges nobody gains by crossing."""
-    from designer.tiering import finest_tiers
-    from followers.errors import InputError
-    from studies.design import confirm, read_subject, tiers_document
-    from studies.files import write_toml
-    from studies.tables import print_tiering
-
-    subject = read_subject(what, protocol, draws, seed)
-    try:
-        design = finest_tiers(
-            subject.designed_for,
-            subject.protocol,
-            keep=keep.value,
-            margin=margin,
-            budget=node_budget,
-        )
-    except ValueError as error:
-        raise InputError(f"{what}: {error}") from None
-    confirmed = confirm(subject, design.protocol)
-    if output is not None:
-        write_toml(output, design.protocol.document())
-    if as_json:
-        print(json.dumps(tiers_document(design, confirmed)))
-    else:
-        print_tiering(_console(), what, design, confirmed)
-        if output is not None:
-            print(f"wrote {output}")
-    raise typer.Exit(SOLVED if confirmed.report.passed and design.tiering.proved else UNDECIDED)
 
 
 @app.command()
@@ -342,8 +221,8 @@ def calibrate(
     import math
 
     from followers.errors import InputError
-    from studies.calibrate import Request, held_out_sentence, run, write_csv
-    from studies.files import write_toml
+    from studies.calibrate import Request, held_out_sentence, run
+    from studies.files import write_csv, write_toml
     from studies.tables import print_calibration, progress_bar
 
     for name, value in (("half-prize-steps", half_prize_steps), ("tuned-steps", tuned_steps), ("n-items", n_items)):
@@ -366,13 +245,13 @@ def calibrate(
         clean_only=clean_only,
         draws=draws,
     )
-    with progress_bar(_console(stderr=True), "reading and fitting") as progress:
+    with progress_bar(terminal(stderr=True), "reading and fitting") as progress:
         result = run(request, reading=progress, fitting=progress)
     provenance = {"source": ", ".join(map(str, files)), "quality": quality.value}
     if output is not None:
         write_toml(output, {"provenance": provenance, "developers": result.developers})
     elif result.calibration is not None:
-        print_calibration(_console(), result.calibration)
+        print_calibration(terminal(), result.calibration)
     for note in result.notes:
         print(note)
     if result.calibration is not None:
@@ -401,7 +280,7 @@ def paper(
     from studies.paper import derive, tables, write
     from studies.tables import print_paper, progress_bar
 
-    with progress_bar(_console(stderr=True), "deriving") as progress:
+    with progress_bar(terminal(stderr=True), "deriving") as progress:
         derived = derive(data=data, draws=draws, seed=seed, progress=progress)
     written = write(derived, out) if out is not None else []
     witnesses = derived.witnesses()
@@ -411,7 +290,7 @@ def paper(
         counted = {"verified": verified, "certificates": len(witnesses)}
         print(json.dumps(to_json({**tables(derived), "mean_agreement": agreed, **counted})))
     else:
-        print_paper(_console(), derived)
+        print_paper(terminal(), derived)
         print(f"checker: {verified} of {len(witnesses)} certificates verified")
         if written:
             print(f"wrote {len(written)} files to {out}")
@@ -435,9 +314,9 @@ def bench(
     if as_json:
         print(json.dumps(rows))
     elif what == "pure":
-        print_bench(_console(), rows)
+        print_bench(terminal(), rows)
     else:
-        print_rows(_console(), f"{what} equilibria", rows)
+        print_rows(terminal(), f"{what} equilibria", rows)
 
 
 @app.command()
@@ -450,7 +329,7 @@ def demo(as_json: JsonFlag = False) -> None:
     if as_json:
         print(json.dumps([d.document() for d in defects]))
     else:
-        print_demo(_console(), defects)
+        print_demo(terminal(), defects)
     raise typer.Exit(SOLVED if all(d.caught for d in defects) else 1)
 
 

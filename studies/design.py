@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from designer.budgets import BudgetDesign
 from designer.prize_design import PrizeDesign
 from designer.protocol import Protocol
 from designer.scenarios import ScenarioPromise, clopper_pearson
+from designer.scorecard import play
 from designer.temptations import Temptation
 from designer.tiering import TieringDesign
 from followers.population import Population
@@ -19,10 +21,23 @@ from followers.prior import RosterPrior
 from solvers.certificate import to_json
 from solvers.checker import CheckReport, check
 from solvers.inner import AnyCertificate, solve_inner
-from studies.files import fit, read_protocol
+from studies.files import fit, read_protocol, write_csv, write_toml
 from studies.files import read_subject as read_whole
 
-__all__ = ["Confirmed", "Subject", "confirm", "prizes_document", "read_subject", "temptation_rows", "tiers_document"]
+__all__ = [
+    "Confirmed",
+    "Subject",
+    "band_rows",
+    "budget_document",
+    "budget_rows",
+    "confirm",
+    "prize_rows",
+    "prizes_document",
+    "read_subject",
+    "temptation_rows",
+    "tiers_document",
+    "write_design",
+]
 
 _FRESH = 1_000
 """Draws, other than those designed for, on which a design for draws is tried."""
@@ -60,11 +75,13 @@ def read_subject(name: str, protocol: Path | None, draws: int, seed: int) -> Sub
 class Confirmed:
     """A designed protocol solved anew on the population as stated, and on fresh draws where it was designed for draws.
 
+    margin : prize units. tau : Kendall's tau-b of the published ranking with true quality, None without an equilibrium.
     share : of fresh draws with a pure equilibrium, interval : its 95% Clopper-Pearson interval; None without draws.
     """
 
     status: str
     margin: float
+    tau: float | None
     certificate: AnyCertificate
     report: CheckReport
     share: float | None
@@ -75,6 +92,7 @@ class Confirmed:
         return {
             "status": self.status,
             "stability_margin": to_json(self.margin),
+            "kendall_tau": self.tau,
             "certificate": to_json(self.certificate),
             "checker": {"passed": self.report.passed, "checks": to_json(list(self.report.checks))},
             "fresh_draws": None
@@ -86,14 +104,21 @@ class Confirmed:
 def confirm(subject: Subject, protocol: Protocol) -> Confirmed:
     """Solve the stated population under a protocol, have the certificate checked, and count fresh draws."""
     game = protocol.induce(subject.stated)
-    answer = solve_inner(game)
+    played = play(protocol, subject.stated)
+    answer, tau = played.equilibrium, float(played.values["kendall_tau"][0])
     certificate = answer.certify(0)
     share = interval = None
     if subject.draws:
         exists = solve_inner(protocol.induce(subject.fresh())).exists
         share, interval = float(exists.mean()), clopper_pearson(int(exists.sum()), len(exists))
     return Confirmed(
-        answer.status(0).value, float(answer.margin[0]), certificate, check(game, certificate), share, interval
+        answer.status(0).value,
+        float(answer.margin[0]),
+        None if np.isnan(tau) else tau,
+        certificate,
+        check(game, certificate),
+        share,
+        interval,
     )
 
 
@@ -111,6 +136,52 @@ def temptation_rows(binding: Sequence[Temptation]) -> list[dict[str, Any]]:
         }
         for t in binding
     ]
+
+
+def write_design(path: Path, protocol: Protocol, rows: Sequence[dict[str, Any]]) -> None:
+    """Write a protocol file, or the rows of what was designed if the file's name ends in .csv."""
+    if path.suffix.lower() == ".csv":
+        write_csv(path, rows)
+    else:
+        write_toml(path, protocol.document())
+
+
+def budget_rows(design: BudgetDesign) -> list[dict[str, Any]]:
+    """All budgets that hold, as rows."""
+    return [{"from_steps": a, "to_steps": b} for a, b in design.intervals]
+
+
+def prize_rows(design: PrizeDesign) -> list[dict[str, Any]]:
+    """Prizes by rank, as rows."""
+    pairs = zip(design.announced.tolist(), design.prizes.tolist(), strict=True)
+    return [{"rank": r, "announced": old, "prize": new} for r, (old, new) in enumerate(pairs, start=1)]
+
+
+def band_rows(design: TieringDesign) -> list[dict[str, Any]]:
+    """The band of each rank, as rows."""
+    bands = np.repeat(np.arange(1, len(design.tiering.sizes) + 1), design.tiering.sizes).tolist()
+    return [{"rank": r, "band": band} for r, band in enumerate(bands, start=1)]
+
+
+def budget_document(design: BudgetDesign, confirmed: Confirmed | None) -> dict[str, Any]:
+    """The smallest budget as JSON."""
+    return {
+        "status": design.status,
+        "tune_steps": design.steps,
+        "intervals": [list(interval) for interval in design.intervals],
+        "examined_up_to": design.upto,
+        "undecided_steps": design.undecided,
+        "margin": design.margin,
+        "draws": design.draws,
+        "share_wanted": design.share,
+        "share_reached": design.reached,
+        "share_never_stable": design.never,
+        "tuning_compute": design.compute,
+        "binding": to_json(temptation_rows(design.binding)),
+        "cells": design.cells,
+        "protocol": design.protocol and design.protocol.document(),
+        "confirmed": confirmed and confirmed.document(),
+    }
 
 
 def prizes_document(

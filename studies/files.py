@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
@@ -28,6 +30,7 @@ __all__ = [
     "read_protocol",
     "read_study",
     "read_subject",
+    "write_csv",
     "write_toml",
     "write_whole",
 ]
@@ -264,6 +267,20 @@ def write_toml(path: Path, document: Mapping[str, Any]) -> None:
     import tomli_w
 
     write_whole(path, tomli_w.dumps(document))
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of plain values as CSV, whole or not at all; an empty field stands for nothing."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: f"{v:.12g}" if isinstance(v, float) else v for k, v in row.items()})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    write_whole(path, text.getvalue())
 
 
 def write_whole(path: Path, text: str) -> None:

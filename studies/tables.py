@@ -18,30 +18,24 @@ from solvers.certificate import Certificate, Status
 from solvers.claims import NoisyCertificate
 
 if TYPE_CHECKING:
-    from designer.prize_design import PrizeDesign
-    from designer.scenarios import ScenarioPromise
-    from designer.temptations import Temptation
-    from designer.tiering import TieringDesign
     from followers.calibration import Calibration
     from solvers.inner import AnyCertificate
     from solvers.race import Race
     from studies.compare import Comparison
     from studies.demo import Defect
-    from studies.design import Confirmed
     from studies.paper import Paper
     from studies.propose import Proposal
     from studies.solve import SolvedGame
 
 __all__ = [
     "figure",
+    "number",
     "print_calibration",
     "print_comparison",
     "print_demo",
     "print_paper",
-    "print_prize_design",
     "print_proposal",
     "print_solved",
-    "print_tiering",
     "progress_bar",
     "table",
     "track",
@@ -332,58 +326,3 @@ def print_calibration(console: Console, calibration: Calibration) -> None:
         told = "; ".join(f.flags)
         t.add_row(f.trajectory.model, points, f.source, escape(ceiling), f"{half:,.0f}", number(missed), told)
     console.print(t)
-
-
-def print_prize_design(
-    console: Console, name: str, design: PrizeDesign, confirmed: Confirmed | None, promised: ScenarioPromise | None
-) -> None:
-    """The compressed prizes beside those announced, what binds, and the certificate."""
-    if design.status == "infeasible":
-        console.print(f"{name}: no such prizes; {design.notes[0]}")
-        return
-    changed = (
-        "they hold as they are" if design.status == "unchanged" else f"{design.norm} distance {design.distance:.6g}"
-    )
-    console.print(f"{name}: least prize compression with margin {design.margin:g}: {changed} ({design.solver})")
-    t = table("", "rank", "announced", "designed", "change")
-    for r, (old, new) in enumerate(zip(design.announced, design.prizes, strict=True), start=1):
-        moved = abs(new - old) > 1e-9 * abs(design.announced).max()
-        t.add_row(str(r), number(float(old)), number(float(new)), number(float(new - old)) if moved else "")
-    console.print(t)
-    _print_temptations(console, "what binds, most pressing first", design.binding, "distance saved per unit dearer")
-    if promised is not None:
-        console.print(promised.sentence())
-    assert confirmed is not None
-    _print_confirmed(console, confirmed)
-
-
-def print_tiering(console: Console, name: str, design: TieringDesign, confirmed: Confirmed) -> None:
-    """The bands, what keeps them from being finer, and the certificate."""
-    sizes, tiering = design.tiering.sizes, design.tiering
-    kept = "expected tau-b" if design.keep == "tau" else "number of bands"
-    proof = "optimal" if tiering.proved else f"not proved: none has more than {tiering.bound:.6g}; raise --node-budget"
-    count = f"{len(sizes)} bands of {list(sizes)}" if len(sizes) > 1 else "one band for all"
-    console.print(f"{name}: {count} ({kept} {tiering.value:.6g}, {proof})")
-    told = "undefined: all ranks share one band" if design.tau is None else number(design.tau)
-    console.print(f"margin promised {design.margin:g}; expected tau-b {told}; {tiering.opened:,} partitions opened")
-    _print_temptations(console, "what forbids finer bands", design.blocking[:10], None)
-    _print_confirmed(console, confirmed)
-
-
-def _print_temptations(console: Console, title: str, climbs: Sequence[Temptation], price: str | None) -> None:
-    if not climbs:
-        return
-    t = table(title, "developer", "rank", "would take", "steps", "cost", "gain", *([price] if price else []))
-    for c in climbs:
-        row = [c.developer, str(c.rank), str(c.target), number(c.effort), number(c.cost), number(c.gain)]
-        t.add_row(*row, *([number(c.price)] if price else []))
-    console.print(t)
-
-
-def _print_confirmed(console: Console, confirmed: Confirmed) -> None:
-    margin = number(0.0 if abs(confirmed.margin) < 1e-12 else confirmed.margin)  # what binds leaves rounding
-    console.print(f"solved anew: a pure equilibrium {confirmed.status.upper()}, stability margin {margin}")
-    if confirmed.share is not None and confirmed.interval is not None:
-        low, high = confirmed.interval
-        console.print(f"fresh draws with a pure equilibrium: {confirmed.share:.1%} (95% {low:.1%} to {high:.1%})")
-    console.print(f"checker: {confirmed.report.summary()}")

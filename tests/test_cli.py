@@ -361,6 +361,34 @@ def test_designed_protocols_are_read_by_solve_and_compare(
     assert found["confirmed"]["status"] == "exists" and 0 < found["confirmed"]["fresh_draws"]["pure_share"] <= 1
 
 
+def test_a_designed_budget_is_the_least(games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    game, plan, rows = games / "two-close-rivals.toml", tmp_path / "plan.toml", tmp_path / "plan.csv"
+    code, out, _ = run(capsys, "design", "budget", game, "-o", plan, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["status"] == "found" and found["confirmed"]["checker"]["passed"]
+    assert found["intervals"] == [[found["tune_steps"], 100_000.0]] and found["undecided_steps"] == 0
+    _, out, _ = run(capsys, "solve", game, "--protocol", plan, "--json")
+    assert lines(out)[0]["status"] == "exists"
+    document = tomllib.loads(plan.read_text())
+    plan.write_text(
+        plan.read_text().replace(repr(document["protocol"]["tune_steps"]), repr(0.99 * found["tune_steps"]))
+    )
+    _, out, _ = run(capsys, "solve", game, "--protocol", plan, "--json")
+    assert lines(out)[0]["status"] == "absent"
+    assert run(capsys, "design", "budget", game, "-o", rows)[0] == 0
+    assert rows.read_text().splitlines()[0] == "from_steps,to_steps" and len(rows.read_text().splitlines()) == 2
+    code, out, _ = run(capsys, "design", "budget", game, "--upto", 1, "-o", tmp_path / "none.toml")
+    assert (
+        code == 0 and "no tuning budget" in out and "nothing written" in out and not (tmp_path / "none.toml").exists()
+    )
+    shared = ("design", "budget", "gsm8k", "--draws", 3, "--tolerance", 1, "--json")
+    code, out, _ = run(capsys, *shared, "--share", 0.6)
+    found = json.loads(out)
+    assert code in (0, 3) and found["share_reached"] >= 0.6 and found["confirmed"]["fresh_draws"]["draws"] == 1_000
+    code, _, err = run(capsys, "design", "budget", "gsm8k", "--share", 0.5)
+    assert code == 2 and "--share 0.5 without --draws" in err and err.count("\n") == 1
+
+
 def test_designs_that_cannot_be_are_refused_or_said(
     games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -368,7 +396,7 @@ def test_designs_that_cannot_be_are_refused_or_said(
     code, out, _ = run(capsys, "design", "prizes", game, "--keep-first", "-o", plan)
     assert code == 3 and "do not keep it" in out and "nothing written" in out and not plan.exists()
     plan.write_text("[protocol]\nnoise = 0.1\n[contest]\nprizes = [1.0, 0.0]\n")
-    for kind in ("prizes", "tiers"):
+    for kind in ("budget", "prizes", "tiers"):
         code, _, err = run(capsys, "design", kind, game, "--protocol", plan)
         assert code == 2 and str(game) in err and f"design {kind}: scores are noisy" in err and err.count("\n") == 1
         code, _, err = run(capsys, "design", kind, game, "--margin", "-1")

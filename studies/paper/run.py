@@ -19,7 +19,8 @@ from followers.population import Population
 from followers.spec import DeveloperSpec, build_population
 from followers.trajectories import Trajectory
 from solvers.certificate import to_json
-from studies.calibrate import LAST_STEP, write_csv
+from studies.calibrate import LAST_STEP
+from studies.files import write_csv
 from studies.paper.catch_up import (
     PUBLISHED_END,
     CatchUp,

@@ -1,0 +1,183 @@
+"""The command line of exact design: `truerank design budget | prizes | tiers`."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from studies.cli_options import (
+    SOLVED,
+    UNDECIDED,
+    ForDraws,
+    From,
+    JsonFlag,
+    PlanFile,
+    Promise,
+    Seed,
+    WhatFor,
+    terminal,
+)
+
+__all__ = ["design_app"]
+
+design_app = typer.Typer(help="The best protocol of a kind, by exact programs.", no_args_is_help=True)
+
+
+class NormChoice(StrEnum):
+    """How the distance between prizes is measured."""
+
+    L1 = "L1"
+    L2 = "L2"
+
+
+class KeepChoice(StrEnum):
+    """What tiers keep most of."""
+
+    TAU = "tau"
+    BANDS = "bands"
+
+
+@design_app.command("budget")
+def design_budget(
+    what: WhatFor,
+    protocol: From = None,
+    margin: Promise = 0.0,
+    upto: Annotated[float, typer.Option(help="Most tuning steps to examine.")] = 100_000.0,
+    draws: ForDraws = 0,
+    share: Annotated[
+        float | None, typer.Option(help="Share of the --draws that must be stable.  [default: 0.95]")
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Steps below which no interval is sought.  [default: a millionth of --upto]")
+    ] = None,
+    seed: Seed = 0,
+    output: PlanFile = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """The smallest tune-before-test budget under which nobody gains by climbing, and all others that hold.
+
+    Example: truerank design budget gsm8k --margin 0.01 -o plan.toml
+    """
+    from designer.budgets import least_budget
+    from followers.errors import InputError
+    from studies.design import budget_document, budget_rows, confirm, read_subject, write_design
+    from studies.design_tables import print_budget
+    from studies.tables import progress_bar
+
+    if share is not None and not draws:
+        raise InputError(f"design budget: --share {share:g} without --draws; say how many draws it is a share of")
+    subject = read_subject(what, protocol, draws, seed)
+    try:
+        with progress_bar(terminal(stderr=True), "bounding budgets") as progress:
+            design = least_budget(
+                subject.designed_for,
+                subject.protocol,
+                margin=margin,
+                upto=upto,
+                share=1.0 if not draws else 0.95 if share is None else share,
+                tolerance=tolerance,
+                progress=progress,
+            )
+    except ValueError as error:
+        raise InputError(f"{what}: {error}") from None
+    confirmed = confirm(subject, design.protocol) if design.protocol else None
+    if output is not None and design.protocol is not None:
+        write_design(output, design.protocol, budget_rows(design))
+    if as_json:
+        print(json.dumps(budget_document(design, confirmed)))
+    else:
+        print_budget(terminal(), what, design, confirmed)
+        if output is not None:
+            print(f"wrote {output}" if design.protocol else f"nothing written to {output}: there is no such budget")
+    # a budget for a share of draws need not hold in the population as stated
+    held = confirmed is not None and confirmed.report.passed
+    raise typer.Exit(SOLVED if held or design.status == "none" else UNDECIDED)
+
+
+@design_app.command("prizes")
+def design_prizes(
+    what: WhatFor,
+    protocol: From = None,
+    margin: Promise = 0.0,
+    norm: Annotated[NormChoice, typer.Option(help="L2, or L1 for few changed prizes.")] = NormChoice.L2,
+    keep_first: Annotated[bool, typer.Option(help="The first prize stays what it is.")] = False,
+    draws: ForDraws = 0,
+    seed: Seed = 0,
+    output: PlanFile = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """The prizes nearest to those announced under which nobody gains by climbing."""
+    from designer.prize_design import compress_prizes
+    from designer.scenarios import promise
+    from followers.errors import InputError
+    from studies.design import confirm, prize_rows, prizes_document, read_subject, write_design
+    from studies.design_tables import print_prize_design
+
+    subject = read_subject(what, protocol, draws, seed)
+    try:
+        design = compress_prizes(
+            subject.designed_for,
+            subject.protocol,
+            margin=margin,
+            norm=norm.value,
+            keep_first=keep_first,
+        )
+    except ValueError as error:
+        raise InputError(f"{what}: {error}") from None
+    confirmed = confirm(subject, design.protocol) if design.protocol else None
+    promised = (
+        promise(draws, subject.stated.n - 1 - keep_first) if draws and subject.stated.n > 1 + keep_first else None
+    )
+    if output is not None and design.protocol is not None:
+        write_design(output, design.protocol, prize_rows(design))
+    if as_json:
+        print(json.dumps(prizes_document(design, confirmed, promised)))
+    else:
+        print_prize_design(terminal(), what, design, confirmed, promised)
+        if output is not None:
+            print(f"wrote {output}" if design.protocol else f"nothing written to {output}: there are no such prizes")
+    raise typer.Exit(SOLVED if confirmed is not None and confirmed.report.passed else UNDECIDED)
+
+
+@design_app.command("tiers")
+def design_tiers(
+    what: WhatFor,
+    protocol: From = None,
+    margin: Promise = 0.0,
+    keep: Annotated[KeepChoice, typer.Option(help="Maximise expected tau-b, or the number of bands.")] = KeepChoice.TAU,
+    draws: ForDraws = 0,
+    seed: Seed = 0,
+    node_budget: Annotated[int, typer.Option(min=1, help="Partitions to open before stopping with a bound.")] = 200_000,
+    output: PlanFile = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """The finest bands of ranks whose edges nobody gains by crossing."""
+    from designer.tiering import finest_tiers
+    from followers.errors import InputError
+    from studies.design import band_rows, confirm, read_subject, tiers_document, write_design
+    from studies.design_tables import print_tiering
+
+    subject = read_subject(what, protocol, draws, seed)
+    try:
+        design = finest_tiers(
+            subject.designed_for,
+            subject.protocol,
+            keep=keep.value,
+            margin=margin,
+            budget=node_budget,
+        )
+    except ValueError as error:
+        raise InputError(f"{what}: {error}") from None
+    confirmed = confirm(subject, design.protocol)
+    if output is not None:
+        write_design(output, design.protocol, band_rows(design))
+    if as_json:
+        print(json.dumps(tiers_document(design, confirmed)))
+    else:
+        print_tiering(terminal(), what, design, confirmed)
+        if output is not None:
+            print(f"wrote {output}")
+    raise typer.Exit(SOLVED if confirmed.report.passed and design.tiering.proved else UNDECIDED)
