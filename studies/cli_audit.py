@@ -8,78 +8,75 @@ from typing import Annotated
 
 import typer
 
+from studies.cli_options import (
+    SOLVED,
+    UNDECIDED,
+    ForDraws,
+    From,
+    JsonFlag,
+    PlanFile,
+    Promise,
+    Seed,
+    Tail,
+    WhatFor,
+    for_draws,
+    terminal,
+)
+
 __all__ = ["audit_app"]
 
 audit_app = typer.Typer(help="Plan audits, size them, and draw who is audited.", no_args_is_help=True)
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Level = Annotated[float, typer.Option(help="Level of the one-sided exact binomial test.")]
 
 
 @audit_app.command()
 def plan(
-    what: Annotated[str, typer.Argument(metavar="GAME-OR-POPULATION", help="A game or population file, gsm8k, mmlu.")],
-    items: Annotated[int, typer.Option(help="Fresh items per audit.")],
+    what: WhatFor,
+    items: Annotated[
+        str, typer.Option(help='Fresh items per audit: a number, several ("100,200,400"), or "best" of 1 to 20,000.')
+    ],
     fine: Annotated[float, typer.Option(help="Fine of a flagged entry, prize units.")],
     level: Level = 0.01,
     cost: Annotated[float, typer.Option(help="Cost of an audit, any unit.")] = 1.0,
-    margin: Annotated[float, typer.Option(help="What every deviation must lose, prize units.")] = 0.0,
-    protocol: Annotated[Path | None, typer.Option(help="Protocol file to start from.")] = None,
-    draws: Annotated[int, typer.Option(min=0, help="Hold in this many draws; 0: as stated only.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the protocol to this file.")] = None,
+    item_cost: Annotated[float, typer.Option(help="Cost of a fresh item, the same unit.")] = 0.0,
+    margin: Promise = 0.0,
+    protocol: From = None,
+    draws: ForDraws = 0,
+    tail: Tail = None,
+    seed: Seed = 0,
+    output: PlanFile = None,
     as_json: JsonFlag = False,
 ) -> None:
     """The cheapest audits that deter every profitable deviation, or why there are none.
 
     Example: truerank audit plan game.toml --items 500 --fine 1 -o plan.toml
     """
-    from dataclasses import replace
-
-    from designer.audit_plans import plan_for_draws
     from followers.errors import InputError
-    from solvers.certificate import to_json
-    from studies.design import confirm, read_subject
-    from studies.files import write_toml
+    from studies.audit_design import plan_document, planned
+    from studies.design import confirm, read_subject, write_design
+    from studies.design_tables import print_confirmed
 
+    for_draws("audit plan", "--tail", tail, draws)
     subject = read_subject(what, protocol, draws, seed)
     try:
-        planned = plan_for_draws(
-            subject.designed_for,
-            subject.protocol,
-            items=items,
-            level=level,
-            fine=fine,
-            cost_per_audit=cost,
-            margin=margin,
+        found = planned(
+            subject, items=items, level=level, fine=fine, cost=cost, item_cost=item_cost, margin=margin, tail=tail
         )
     except ValueError as error:
         raise InputError(f"{what}: {error}") from None
-    designed = None if planned.plan is None else replace(subject.protocol, audit=planned.plan)
-    confirmed = None if designed is None else confirm(subject, designed)
-    if output is not None and designed is not None:
-        write_toml(output, designed.document())
+    confirmed = None if found.protocol is None else confirm(subject, found.protocol, tail)
+    if output is not None and found.protocol is not None:
+        write_design(output, found.protocol, found.rows)
     if as_json:
-        document = {
-            "status": planned.status.value,
-            "plan": planned.plan and planned.plan.document(),
-            "expected_audits": to_json(planned.expected_audits),
-            "cost": to_json(planned.cost),
-            "false_flags": to_json(planned.false_flags),
-            "binding": to_json(list(planned.binding)),
-            "sentences": list(planned.sentences()),
-            "confirmed": confirmed and confirmed.document(),
-        }
-        print(json.dumps(document))
+        print(json.dumps(plan_document(found, confirmed)))
     else:
-        print("\n".join(planned.sentences()))
+        print("\n".join(found.sentences))
         if confirmed is not None:
-            rest = 0.0 if abs(confirmed.margin) < 1e-12 else confirmed.margin  # what binds leaves rounding
-            print(f"solved anew: {confirmed.status.upper()}, stability margin {rest:.4g}")
-            print(f"checker: {confirmed.report.summary()}")
+            print_confirmed(terminal(), confirmed)
         if output is not None:
-            print(f"wrote {output}" if designed is not None else f"nothing written to {output}: there is no plan")
-    raise typer.Exit(0 if confirmed is not None and confirmed.report.passed else 3)
+            print(f"wrote {output}" if found.protocol else f"nothing written to {output}: there is no plan")
+    raise typer.Exit(SOLVED if confirmed is not None and confirmed.report.passed else UNDECIDED)
 
 
 @audit_app.command()

@@ -17,7 +17,9 @@ from studies.cli_options import (
     PlanFile,
     Promise,
     Seed,
+    Tail,
     WhatFor,
+    for_draws,
     terminal,
 )
 
@@ -67,8 +69,7 @@ def design_budget(
     from studies.design_tables import print_budget
     from studies.tables import progress_bar
 
-    if share is not None and not draws:
-        raise InputError(f"design budget: --share {share:g} without --draws; say how many draws it is a share of")
+    for_draws("design budget", "--share", share, draws)
     subject = read_subject(what, protocol, draws, seed)
     try:
         with progress_bar(terminal(stderr=True), "bounding budgets") as progress:
@@ -105,17 +106,22 @@ def design_prizes(
     norm: Annotated[NormChoice, typer.Option(help="L2, or L1 for few changed prizes.")] = NormChoice.L2,
     keep_first: Annotated[bool, typer.Option(help="The first prize stays what it is.")] = False,
     draws: ForDraws = 0,
+    tail: Tail = None,
     seed: Seed = 0,
     output: PlanFile = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """The prizes nearest to those announced under which nobody gains by climbing."""
+    """The prizes nearest to those announced under which nobody gains by climbing.
+
+    Example: truerank design prizes gsm8k --protocol tuned.toml --draws 100 -o plan.toml
+    """
     from designer.prize_design import compress_prizes
     from designer.scenarios import promise
     from followers.errors import InputError
     from studies.design import confirm, prize_rows, prizes_document, read_subject, write_design
     from studies.design_tables import print_prize_design
 
+    for_draws("design prizes", "--tail", tail, draws)
     subject = read_subject(what, protocol, draws, seed)
     try:
         design = compress_prizes(
@@ -124,13 +130,13 @@ def design_prizes(
             margin=margin,
             norm=norm.value,
             keep_first=keep_first,
+            tail=tail,
         )
     except ValueError as error:
         raise InputError(f"{what}: {error}") from None
-    confirmed = confirm(subject, design.protocol) if design.protocol else None
-    promised = (
-        promise(draws, subject.stated.n - 1 - keep_first) if draws and subject.stated.n > 1 + keep_first else None
-    )
+    confirmed = confirm(subject, design.protocol, tail) if design.protocol else None
+    free = subject.stated.n - 1 - keep_first
+    promised = promise(draws, free) if draws and free > 0 and tail is None else None
     if output is not None and design.protocol is not None:
         write_design(output, design.protocol, prize_rows(design))
     if as_json:
@@ -154,7 +160,10 @@ def design_tiers(
     output: PlanFile = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """The finest bands of ranks whose edges nobody gains by crossing."""
+    """The finest bands of ranks whose edges nobody gains by crossing.
+
+    Example: truerank design tiers gsm8k --keep bands -o plan.toml
+    """
     from designer.tiering import finest_tiers
     from followers.errors import InputError
     from studies.design import band_rows, confirm, read_subject, tiers_document, write_design

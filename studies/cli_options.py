@@ -22,7 +22,9 @@ __all__ = [
     "PlanFile",
     "Promise",
     "Seed",
+    "Tail",
     "WhatFor",
+    "for_draws",
     "terminal",
 ]
 
@@ -39,6 +41,20 @@ PlanFile = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Write the protocol to this file (TOML), or what was designed as rows (.csv)."),
 ]
+
+
+Tail = Annotated[
+    float | None,
+    typer.Option(help="Promise the margin in the mean of this share of the worst --draws, not in every one."),
+]
+
+
+def for_draws(what: str, option: str, value: float | None, draws: int) -> None:
+    """Refuse an option that speaks of draws where there are none."""
+    from followers.errors import InputError
+
+    if value is not None and not draws:
+        raise InputError(f"{what}: {option} {value:g} without --draws; say how many draws it is a share of")
 
 
 def terminal(*, stderr: bool = False) -> Console:

@@ -14,6 +14,7 @@ from designer.prize_design import PrizeDesign
 from designer.protocol import Protocol
 from designer.scenarios import ScenarioPromise, clopper_pearson
 from designer.scorecard import play
+from designer.tail_program import cvar
 from designer.temptations import Temptation
 from designer.tiering import TieringDesign
 from followers.population import Population
@@ -77,6 +78,7 @@ class Confirmed:
 
     margin : prize units. tau : Kendall's tau-b of the published ranking with true quality, None without an equilibrium.
     share : of fresh draws with a pure equilibrium, interval : its 95% Clopper-Pearson interval; None without draws.
+    tail, tail_mean : share of the worst fresh draws, and the mean of their margins, each at most R_1 - R_n as designed.
     """
 
     status: str
@@ -86,6 +88,8 @@ class Confirmed:
     report: CheckReport
     share: float | None
     interval: tuple[float, float] | None
+    tail: float | None = None
+    tail_mean: float | None = None
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -97,19 +101,28 @@ class Confirmed:
             "checker": {"passed": self.report.passed, "checks": to_json(list(self.report.checks))},
             "fresh_draws": None
             if self.share is None
-            else {"draws": _FRESH, "pure_share": self.share, "interval": self.interval},
+            else {
+                "draws": _FRESH,
+                "pure_share": self.share,
+                "interval": self.interval,
+                "tail": self.tail,
+                "tail_margin": self.tail_mean,
+            },
         }
 
 
-def confirm(subject: Subject, protocol: Protocol) -> Confirmed:
+def confirm(subject: Subject, protocol: Protocol, tail: float | None = None) -> Confirmed:
     """Solve the stated population under a protocol, have the certificate checked, and count fresh draws."""
     game = protocol.induce(subject.stated)
     played = play(protocol, subject.stated)
     answer, tau = played.equilibrium, float(played.values["kendall_tau"][0])
     certificate = answer.certify(0)
-    share = interval = None
+    share = interval = tail_mean = None
     if subject.draws:
-        exists = solve_inner(protocol.induce(subject.fresh())).exists
+        fresh = solve_inner(protocol.induce(subject.fresh()))
+        exists = fresh.exists
+        if tail is not None:
+            tail_mean = cvar(np.minimum(fresh.margin, game.prize_span[0]), tail)
         share, interval = float(exists.mean()), clopper_pearson(int(exists.sum()), len(exists))
     return Confirmed(
         answer.status(0).value,
@@ -119,6 +132,8 @@ def confirm(subject: Subject, protocol: Protocol) -> Confirmed:
         check(game, certificate),
         share,
         interval,
+        tail,
+        tail_mean,
     )
 
 
@@ -196,6 +211,7 @@ def prizes_document(
         "distance": to_json(design.distance),
         "margin": design.margin,
         "binding": to_json(temptation_rows(design.binding)),
+        "reached_in_tail": design.reached,
         "solver": design.solver,
         "promise": to_json(promised),
         "protocol": design.protocol and design.protocol.document(),

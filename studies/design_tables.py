@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from designer.tiering import TieringDesign
     from studies.design import Confirmed
 
-__all__ = ["print_budget", "print_prize_design", "print_tiering"]
+__all__ = ["print_budget", "print_confirmed", "print_prize_design", "print_tiering"]
 
 _SHOWN = 12  # intervals in a table; JSON has all
 
@@ -52,7 +52,7 @@ def print_budget(console: Console, name: str, design: BudgetDesign, confirmed: C
     console.print(f"{design.cells:,} cells of budgets bounded; {left}")
     _print_temptations(console, "what binds at the least budget", design.binding, "steps saved per unit dearer")
     if confirmed is not None:
-        _print_confirmed(console, confirmed)
+        print_confirmed(console, confirmed)
 
 
 def print_prize_design(
@@ -71,11 +71,15 @@ def print_prize_design(
         moved = abs(new - old) > 1e-9 * abs(design.announced).max()
         t.add_row(str(r), number(float(old)), number(float(new)), number(float(new - old)) if moved else "")
     console.print(t)
-    _print_temptations(console, "what binds, most pressing first", design.binding, "distance saved per unit dearer")
+    if design.reached is not None:
+        console.print(f"mean margin of the worst draws: {number(design.reached)} promised and had")
+        _print_temptations(console, "the worst draws' best climbs, worst first", design.binding[:_SHOWN], None)
+    else:
+        _print_temptations(console, "what binds, most pressing first", design.binding, "distance saved per unit dearer")
     if promised is not None:
         console.print(promised.sentence())
     assert confirmed is not None
-    _print_confirmed(console, confirmed)
+    print_confirmed(console, confirmed)
 
 
 def print_tiering(console: Console, name: str, design: TieringDesign, confirmed: Confirmed) -> None:
@@ -88,7 +92,7 @@ def print_tiering(console: Console, name: str, design: TieringDesign, confirmed:
     told = "undefined: all ranks share one band" if design.tau is None else number(design.tau)
     console.print(f"margin promised {design.margin:g}; expected tau-b {told}; {tiering.opened:,} partitions opened")
     _print_temptations(console, "what forbids finer bands", design.blocking[:10], None)
-    _print_confirmed(console, confirmed)
+    print_confirmed(console, confirmed)
 
 
 def _print_temptations(console: Console, title: str, climbs: Sequence[Temptation], price: str | None) -> None:
@@ -101,11 +105,14 @@ def _print_temptations(console: Console, title: str, climbs: Sequence[Temptation
     console.print(t)
 
 
-def _print_confirmed(console: Console, confirmed: Confirmed) -> None:
+def print_confirmed(console: Console, confirmed: Confirmed) -> None:
+    """What solving the designed protocol anew and the checker say."""
     margin = number(0.0 if abs(confirmed.margin) < 1e-12 else confirmed.margin)  # what binds leaves rounding
     told = "" if confirmed.tau is None else f", tau-b with true quality {number(confirmed.tau)}"
     console.print(f"solved anew: a pure equilibrium {confirmed.status.upper()}, stability margin {margin}{told}")
     if confirmed.share is not None and confirmed.interval is not None:
         low, high = confirmed.interval
         console.print(f"fresh draws with a pure equilibrium: {confirmed.share:.1%} (95% {low:.1%} to {high:.1%})")
+    if confirmed.tail is not None and confirmed.tail_mean is not None:
+        console.print(f"mean margin of the worst {confirmed.tail:.4g} of fresh draws: {number(confirmed.tail_mean)}")
     console.print(f"checker: {confirmed.report.summary()}")
