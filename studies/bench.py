@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,7 @@ from solvers.levels import LevelGame
 from solvers.mixed import solve_levels, solve_mixed
 from solvers.noisy import solve_noisy
 from solvers.pure import solve_pure
+from studies.bench_design import bench_design, print_designs
 from studies.tables import number, table
 
 __all__ = ["BENCHES", "bench_mixed", "bench_noisy", "bench_pure", "print_bench", "print_rows"]
@@ -209,15 +211,7 @@ def bench_noisy() -> list[dict[str, Any]]:
     return rows
 
 
-BENCHES: dict[str, Callable[[], list[dict[str, Any]]]] = {
-    "pure": bench_pure,
-    "mixed": bench_mixed,
-    "noisy": bench_noisy,
-}
-"""What can be measured."""
-
-
-def print_rows(console: Console, title: str, rows: list[dict[str, Any]]) -> None:
+def print_rows(console: Console, rows: list[dict[str, Any]], *, title: str) -> None:
     """One row per game."""
     t = table(title, "game", "seconds", "max regret", "logit_solve s", "its regret", "x", "target", "")
     for r in rows:
@@ -264,3 +258,20 @@ def print_bench(console: Console, rows: list[dict[str, Any]]) -> None:
         "priced. floor: one log and one exp per pair, same cores. general: the numpy path on 1% of the same games. "
         f"{rows[0]['cores']} cores, {rows[0]['versions']}."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What is measured, and how its rows are shown."""
+
+    run: Callable[[], list[dict[str, Any]]]
+    show: Callable[[Console, list[dict[str, Any]]], None]
+
+
+BENCHES = {
+    "pure": Bench(bench_pure, print_bench),
+    "mixed": Bench(bench_mixed, partial(print_rows, title="mixed equilibria")),
+    "noisy": Bench(bench_noisy, partial(print_rows, title="noisy equilibria")),
+    "design": Bench(bench_design, print_designs),
+}
+"""What can be measured."""

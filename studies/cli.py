@@ -300,23 +300,21 @@ def paper(
 @app.command()
 def bench(
     what: Annotated[
-        str, typer.Argument(help="pure: the T1 check of populations. mixed: beside Gambit. noisy: single and batched.")
+        str, typer.Argument(help="pure: the T1 check. mixed: beside Gambit. noisy: single, batched. design: exact.")
     ] = "pure",
     as_json: JsonFlag = False,
 ) -> None:
     """Measure speed: ours, the floor and a peer on the same games, in one run."""
     from followers.errors import InputError
-    from studies.bench import BENCHES, print_bench, print_rows
+    from studies.bench import BENCHES
 
     if what not in BENCHES:
         raise InputError(f"bench {what}: no such benchmark; allowed: {', '.join(BENCHES)}")
-    rows = BENCHES[what]()
+    rows = BENCHES[what].run()
     if as_json:
         print(json.dumps(rows))
-    elif what == "pure":
-        print_bench(terminal(), rows)
     else:
-        print_rows(terminal(), f"{what} equilibria", rows)
+        BENCHES[what].show(terminal(), rows)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The command line of exact design: `truerank design budget | prizes | tiers`."""
+"""The command line of exact design: `truerank design budget | prizes | tiers | joint`."""
 
 from __future__ import annotations
 
@@ -190,3 +190,63 @@ def design_tiers(
         if output is not None:
             print(f"wrote {output}")
     raise typer.Exit(SOLVED if confirmed.report.passed and design.tiering.proved else UNDECIDED)
+
+
+@design_app.command("joint")
+def design_joint(
+    what: WhatFor,
+    compute_cost: Annotated[float, typer.Option(help="Cost of a tuning step per billion parameters.")],
+    prize_cost: Annotated[float, typer.Option(help="Cost of a prize unit by which prizes move.")] = 1.0,
+    audit_cost: Annotated[float, typer.Option(help="Cost of an expected audit a round.")] = 1.0,
+    items: Annotated[int, typer.Option(min=0, help="Fresh items per audit; 0: no audits.")] = 0,
+    level: Annotated[float, typer.Option(help="Level of the one-sided exact binomial test.")] = 0.01,
+    fine: Annotated[float, typer.Option(help="Fine of a flagged entry, prize units.")] = 0.0,
+    protocol: From = None,
+    margin: Promise = 0.0,
+    upto: Annotated[float, typer.Option(help="Most tuning steps to examine.")] = 100_000.0,
+    gap: Annotated[float, typer.Option(help="Stop this close to the bound, as a share of the cost.")] = 0.01,
+    cells: Annotated[int, typer.Option(min=1, help="Intervals of budgets to bound before stopping.")] = 300,
+    draws: ForDraws = 0,
+    seed: Seed = 0,
+    output: PlanFile = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Tuning budget, prizes and audits together, at least cost, with a bound on how much cheaper any could be.
+
+    Example: truerank design joint gsm8k --compute-cost 1e-6 -o plan.toml
+    """
+    from designer.joint_design import UnitCosts
+    from followers.errors import InputError
+    from studies.design import confirm, read_subject, write_design
+    from studies.design_tables import print_joint
+    from studies.joint import joint_document, joint_rows, plan_jointly
+    from studies.tables import progress_bar
+
+    subject = read_subject(what, protocol, draws, seed)
+    try:
+        with progress_bar(terminal(stderr=True), "bounding budgets") as progress:
+            joint = plan_jointly(
+                subject,
+                UnitCosts(compute_cost, prize_cost, audit_cost),
+                items=items,
+                level=level,
+                fine=fine,
+                margin=margin,
+                upto=upto,
+                gap=gap,
+                cells=cells,
+                progress=progress,
+            )
+    except ValueError as error:
+        raise InputError(f"{what}: {error}") from None
+    design = joint.design
+    confirmed = confirm(subject, design.protocol) if design.protocol else None
+    if output is not None and design.protocol is not None:
+        write_design(output, design.protocol, joint_rows(joint))
+    if as_json:
+        print(json.dumps(joint_document(joint, confirmed)))
+    else:
+        print_joint(terminal(), what, joint, confirmed)
+        if output is not None:
+            print(f"wrote {output}" if design.protocol else f"nothing written to {output}: nothing deters")
+    raise typer.Exit(SOLVED if confirmed is not None and confirmed.report.passed and design.gap <= gap else UNDECIDED)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from designer.temptations import Temptation
     from designer.tiering import TieringDesign
     from studies.design import Confirmed
+    from studies.joint import JointStudy
 
-__all__ = ["print_budget", "print_confirmed", "print_prize_design", "print_tiering"]
+__all__ = ["print_budget", "print_confirmed", "print_joint", "print_prize_design", "print_tiering"]
 
 _SHOWN = 12  # intervals in a table; JSON has all
 
@@ -93,6 +94,51 @@ def print_tiering(console: Console, name: str, design: TieringDesign, confirmed:
     console.print(f"margin promised {design.margin:g}; expected tau-b {told}; {tiering.opened:,} partitions opened")
     _print_temptations(console, "what forbids finer bands", design.blocking[:10], None)
     print_confirmed(console, confirmed)
+
+
+def print_joint(console: Console, name: str, joint: JointStudy, confirmed: Confirmed | None) -> None:
+    """The joint design by parts, beside what each part alone would cost, the bound, and the certificate."""
+    design = joint.design
+    best = design.best
+    if best is None:
+        console.print(f"{name}: no tuning budget up to {design.upto:,.6g} steps, prizes and audits deter")
+        return
+    console.print(
+        f"{name}: {best.steps:,.6g} tuning steps, prizes moved by {best.incentives.moved:.4g}, "
+        f"{best.incentives.audits:.4g} audits expected a round, margin {design.margin:g}"
+    )
+    t = table("", "part", "cost in the design", "cost if alone")
+    parts = {
+        "tuning": best.tuning,
+        "prizes": design.costs.moved * best.incentives.moved,
+        "audits": design.costs.audit * best.incentives.audits,
+    }
+    for part, value in parts.items():
+        alone = joint.alone.get(part)
+        t.add_row(part, number(value), "not enough" if part in joint.alone and alone is None else number(alone))
+    t.add_row("together", number(best.cost), "")
+    console.print(t)
+    within = f"within {design.gap:.2%} of the bound" if design.gap > 0 else "optimal"
+    console.print(
+        f"no design with up to {design.upto:,.6g} steps costs less than {design.bound:.6g}: {within} "
+        f"({design.cells:,} intervals of budgets bounded)"
+    )
+    changed = [
+        (r, old, new, p)
+        for r, (old, new, p) in enumerate(
+            zip(joint.announced, best.incentives.prizes, best.incentives.probability, strict=True), start=1
+        )
+        if abs(new - old) > 1e-9 * abs(joint.announced).max() or p > 0
+    ]
+    if changed:
+        t = table("", "rank", "announced", "designed", "audited with probability")
+        for r, old, new, p in changed[:_SHOWN]:
+            t.add_row(str(r), number(float(old)), number(float(new)), number(float(p)) if p > 0 else "")
+        if len(changed) > _SHOWN:
+            t.add_row("..", f"{len(changed) - _SHOWN} more", "", "")
+        console.print(t)
+    if confirmed is not None:
+        print_confirmed(console, confirmed)
 
 
 def _print_temptations(console: Console, title: str, climbs: Sequence[Temptation], price: str | None) -> None:

@@ -389,6 +389,26 @@ def test_a_designed_budget_is_the_least(games: Path, tmp_path: Path, capsys: pyt
     assert code == 2 and "--share 0.5 without --draws" in err and err.count("\n") == 1
 
 
+def test_a_joint_design_costs_no_more_than_its_parts(
+    games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    game, plan = Path(__file__).parents[1] / "examples" / "audited.toml", tmp_path / "plan.toml"
+    options = ("--compute-cost", 1e-3, "--items", 500, "--fine", 8, "--audit-cost", 0.5)
+    code, out, _ = run(capsys, "design", "joint", game, *options, "-o", plan, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["gap"] <= 0.01 and found["bound"] <= found["cost"]
+    assert found["cost"] == pytest.approx(sum(found["parts"].values()))
+    assert found["cost"] <= min(found["alone"].values()) and set(found["alone"]) == {"tuning", "prizes", "audits"}
+    _, out, _ = run(capsys, "solve", game, "--protocol", plan, "--json")
+    assert lines(out)[0]["status"] == "exists"
+    code, out, _ = run(capsys, "design", "joint", game, *options)
+    assert code == 0 and "no design with up to" in out and "cost if alone" in out and "audited with" in out
+    code, _, err = run(capsys, "design", "joint", game, "--compute-cost", -1)
+    assert code == 2 and "cost of compute = -1" in err and err.count("\n") == 1
+    code, out, _ = run(capsys, "design", "joint", "gsm8k", "--compute-cost", 1e-6, "--cells", 1)
+    assert code == 3 and "of the bound (2 intervals" in out
+
+
 def test_designs_that_cannot_be_are_refused_or_said(
     games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -186,3 +186,19 @@ def test_stakes_agree_with_every_row_at_once() -> None:
         problem.solve(solver="CLARABEL")
         assert answer.status == "optimal"
         assert answer.value == pytest.approx(float(problem.value), abs=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["L1", "L2"])
+def test_a_solver_that_fails_is_reported_never_guessed_from(norm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    population = synthetic(5, 6, np.random.default_rng(1), cost_scale=1e-4)
+    compress_prizes(population, Protocol(), tail=0.5, norm=norm)  # a good answer that must not be returned again
+
+    def crashing(self: cp.Problem, **options: Any) -> None:
+        raise cp.SolverError("out of memory")
+
+    monkeypatch.setattr(cp.Problem, "solve", crashing)
+    with pytest.raises(RuntimeError, match=r"failed \(out of memory\); try"):
+        compress_prizes(population, Protocol(), tail=0.5, norm=norm)
+    monkeypatch.setattr(cp.Problem, "solve", lambda self, **options: None)  # leaves no status
+    with pytest.raises(RuntimeError, match="ended with status None"):
+        compress_prizes(population, Protocol(), tail=0.5, norm=norm)
