@@ -268,8 +268,10 @@ def print_proposal(console: Console, proposal: Proposal) -> None:
             metrics = ("kendall_tau", "pure_share", "designer_cost")
             f.add_row(e.protocol.sentence(), *(number(e.scorecard.mean(m)) for m in metrics))
         console.print(f)
-    console.print(f"certificate: {proposal.result.nearest.certificate.theorem}")
-    console.print(f"checker: {proposal.report.summary()}")
+    certificate = proposal.result.nearest.certificate
+    if certificate is not None and proposal.report is not None:
+        console.print(f"certificate: {certificate.theorem}")
+        console.print(f"checker: {proposal.report.summary()}")
     _print_reasons(console, [f for row in proposal.rows for f in row.card.figures.values()])
     console.print(f"{proposal.trials} trials, {proposal.draws} draws, seed {proposal.seed}")
 
