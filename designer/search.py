@@ -12,6 +12,7 @@ from designer.evaluation import Board, Evaluated
 from designer.goal import LESS_IS_BETTER, Goal
 from designer.problem import Problem
 from designer.protocol import Protocol
+from designer.quiet import quiet_optuna
 from designer.samplers import choose_sampler, quasi_random
 from designer.space import Space, default_space
 from designer.trials import (
@@ -297,10 +298,11 @@ def result_of(problem: Problem, tried: Sequence[Evaluated], front: Sequence[Eval
 def _front(tried: Sequence[Evaluated], goal: Goal) -> tuple[Evaluated, ...]:
     """Feasible protocols that no other one beats in every figure of the front, in order of the last figure.
 
-    One of which a figure is undefined (a board that is all tied ranks nobody) has no place on it. A protocol that holds in the search for the goal holds in the search for the front.
+    One of which a figure is undefined (a board that is all tied ranks nobody) has no place on it. A protocol that holds
+    in the search for the goal holds in the search for the front.
     """
-    known = {e.protocol: e for e in tried if e.feasible and all(np.isfinite(e.scorecard.mean(m)) for m in goal.front)}
-    feasible = list(known.values())
+    defined = (e for e in tried if e.feasible and all(np.isfinite(e.scorecard.mean(m)) for m in goal.front))
+    feasible = list({e.protocol: e for e in defined}.values())
     if not feasible:
         return ()
     signs = np.array([1.0 if m in LESS_IS_BETTER else -1.0 for m in goal.front])
