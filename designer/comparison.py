@@ -43,6 +43,9 @@ SHARES = frozenset({"pure_share"})
 _LEAST_SHARE = 0.5
 """Protocols whose figure exists in a smaller share of draws are not ranked: all would be judged on those few."""
 
+_FEWEST = 2
+"""Draws that a ranking takes at least."""
+
 RESAMPLES = 9999
 """Of the draws, and of the signs of differences."""
 
@@ -132,15 +135,19 @@ class Verdict:
         """Who leads, what can be told apart, and what cannot be said, in plain words."""
         if self.reference is None:
             return (f"nothing is ranked: under none of these is {self.figure} defined in at least half of the draws",)
-        out = [s.name for s in self.standings if s.place is None]
+        rare = [s.name for s in self.standings if s.figure.draws < _enough(self.draws)]
         said = [
-            f"not ranked, {self.figure} being defined in fewer than half of the draws: {', '.join(out)}" if out else "",
+            f"not ranked, {self.figure} being defined in fewer than half of the draws: {', '.join(rare)}"
+            if rare
+            else "",
             self._leaders(),
             self._apart(),
         ]
         return tuple(part for part in said if part)
 
     def _leaders(self) -> str:
+        if self.common < _FEWEST:
+            return f"nothing is ranked: all others have {self.figure} together in {self.common} of the draws"
         ranked = [(s.name, s.place) for s in self.standings if s.place is not None]
         if len(ranked) < 2:
             return ""
@@ -161,6 +168,10 @@ class Verdict:
         told = "; ".join(f"{what}: {', '.join(names)}" for what, names in groups.items() if names)
         error = _percent(1 - self.level)
         return f"beside {self.reference}, with an error of at most {error} for all differences together: {told}"
+
+
+def _enough(draws: int) -> float:
+    return max(float(_FEWEST), _LEAST_SHARE * draws)
 
 
 def _percent(share: float) -> str:
@@ -187,7 +198,7 @@ def judge(
     resamples : of the draws, jointly for all protocols, and of the signs of the differences.
     rng : seed of the resampling.
 
-    Intervals are BCa bootstrap intervals, but for shares, where they are exact (differences of shares: conservative).
+    Intervals are BCa bootstrap intervals, expanded for few draws, but for shares, where they are exact (differences of shares: conservative).
     The probability of being best speaks of the mean over the population of draws: it nears 0 or 1 as draws are added.
 
     Raises
@@ -204,7 +215,7 @@ def judge(
     raw = np.array([outcomes[n][figure] for n in names], dtype=np.float64)
     values = np.where(np.isfinite(raw), raw, np.nan)
     draws = values.shape[1]
-    ranked = np.flatnonzero(np.isfinite(values).sum(axis=1) >= max(2.0, _LEAST_SHARE * draws))
+    ranked = np.flatnonzero(np.isfinite(values).sum(axis=1) >= _enough(draws))
     common = np.isfinite(values[ranked]).all(axis=0) if len(ranked) else np.zeros(draws, dtype=bool)
     reference = int(ranked[0]) if len(ranked) else None
     others = [j for j in range(len(names)) if j != reference] if reference is not None else []
@@ -214,7 +225,8 @@ def judge(
     own, paired, joint = np.split(means, np.cumsum([len(values), len(apart)]), axis=1)
 
     better = 1.0 if LARGER_IS_BETTER[figure] else -1.0
-    places = _places(better * on_common[:, common], better * joint, level) if common.any() else []
+    enough = common.sum() >= _FEWEST
+    places = _places(better * on_common[:, common], better * joint, level) if enough else []
     place_of = dict(zip(ranked.tolist(), places, strict=False))
     standings = tuple(
         Standing(

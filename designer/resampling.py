@@ -39,28 +39,36 @@ def bootstrap_means(values: FloatArray, resamples: int, rng: np.random.Generator
     return means
 
 
-def bca_interval(values: FloatArray, resampled: FloatArray, level: float) -> tuple[float, float]:
+def bca_interval(
+    values: FloatArray, resampled: FloatArray, level: float, *, expanded: bool = True
+) -> tuple[float, float]:
     """Bias-corrected and accelerated bootstrap interval of a mean; (nan, nan) with fewer than two defined draws.
 
     values : (B,), NaN where undefined. resampled : (R,), means over resampled draws. Where all draws agree, the
-    interval is that number. Efron (1987), JASA 82(397).
+    interval is that number. Resampled means of m draws vary too little by a factor sqrt((m - 1) / m), and normal
+    quantiles ignore that their spread is estimated: `expanded` makes up for both, which matters for few draws.
+    Efron (1987), JASA 82(397); Hesterberg (2015), The American Statistician 69(4).
     """
-    from scipy.stats import norm
+    from scipy.stats import norm, t
 
     x = values[np.isfinite(values)]
-    if len(x) < 2:
+    m = len(x)
+    if m < 2:
         return np.nan, np.nan
     mean, apart = float(x.mean()), x - x.mean()
-    if np.ptp(x) <= _SAME * np.abs(x).max():
+    close = _SAME * float(np.abs(x).max())
+    if np.ptp(x) <= close:
         return mean, mean
     boot = resampled[np.isfinite(resampled)]
-    close = _SAME * np.abs(x).max()
     below = (np.mean(boot < mean - close) + np.mean(boot <= mean + close)) / 2
     bias = norm.ppf(np.clip(below, 0.5 / len(boot), 1 - 0.5 / len(boot)))
     # of a mean the jackknife values lie at (mean - x) / (m - 1) from their own mean: the factor cancels
     acceleration = np.sum(apart**3) / (6.0 * np.sum(apart**2) ** 1.5)
-    z = bias + norm.ppf([(1 - level) / 2, (1 + level) / 2])
-    low, high = np.quantile(boot, norm.cdf(bias + z / (1 - acceleration * z)))
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    z = bias + (np.sqrt(m / (m - 1)) * t.ppf(tails, m - 1) if expanded else norm.ppf(tails))
+    room = 1 - acceleration * z
+    moved = np.where(room > 0, bias + z / np.where(room > 0, room, 1.0), np.sign(z) * np.inf)
+    low, high = np.quantile(boot, norm.cdf(moved))
     return float(low), float(high)
 
 

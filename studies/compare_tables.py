@@ -86,7 +86,9 @@ def _print_standings(console: Console, comparison: Comparison) -> None:
     order = "larger" if verdict.larger_is_better else "smaller"
     sure = f"{verdict.level:.0%}"
     columns = ("", "mean", sure, "in draws", "pure_share", sure, "rank", "best in")
-    t = table(f"{verdict.figure}, {order} is better; {sure} intervals, ranks on {verdict.common} draws", *columns)
+    t = table(
+        f"{verdict.figure}, {order} is better; {sure} intervals, ranks on {verdict.common} common draws", *columns
+    )
     for s in verdict.standings:
         place = s.place
         rank = "–" if place is None else str(place.rank)
