@@ -198,8 +198,9 @@ def judge(
     resamples : of the draws, jointly for all protocols, and of the signs of the differences.
     rng : seed of the resampling.
 
-    Intervals are BCa bootstrap intervals, expanded for few draws, but for shares, where they are exact (differences of shares: conservative).
-    The probability of being best speaks of the mean over the population of draws: it nears 0 or 1 as draws are added.
+    Intervals are BCa bootstrap intervals, expanded for few draws; those of shares are exact, and those of differences
+    of shares conservative. The probability of being best speaks of the mean over the population of draws: it nears 0
+    or 1 as draws are added.
 
     Raises
     ------
