@@ -40,6 +40,9 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    node_budget: Annotated[
+        int, typer.Option(min=1, help="Nodes to visit in each draw before it counts as undecided.")
+    ] = 20_000,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the figures as rows (.csv).")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -75,6 +78,7 @@ def compare(
             seed=seed,
             figure=figure,
             level=level,
+            node_budget=node_budget,
             left_out=left_out,
             progress=progress,
         )

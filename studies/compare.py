@@ -129,10 +129,14 @@ def compare_protocols(
     seed: int,
     figure: str = "kendall_tau",
     level: float = 0.95,
+    node_budget: int = 20_000,
     left_out: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Score every protocol on the same draws around a population, and compare them in one figure.
+
+    node_budget : nodes that the search for equilibria may visit in each draw; beyond it the draw is undecided.
+    left_out : protocols that could not be read, with the reason, for the record.
 
     Whether all protocols fit is known before the first is solved. Raises InputError, which names it, for one that
     does not and is not optional, or where none is left.
@@ -157,7 +161,7 @@ def compare_protocols(
     for k, entrant in enumerate(fitting):
         if progress is not None:
             progress(k, len(fitting))
-        outcomes.append(play(entrant.protocol, drawn))
+        outcomes.append(play(entrant.protocol, drawn, node_budget=node_budget))
     values = {e.name: o.values for e, o in zip(fitting, outcomes, strict=True)}
     return Comparison(
         entrants=tuple(fitting),

@@ -129,7 +129,7 @@ def _p(value: float | None) -> str:
 
 def print_practice(console: Console, library: Sequence[Practice]) -> None:
     """The named protocols: what they are and where they come from."""
-    t = table("", "name", "protocol", "after", words=True)
+    t = table("", "name", "protocol", "source", words=True)
     for p in library:
         t.add_row(p.name, p.protocol.sentence(), escape(f"{p.source} <{p.url}>"))
     console.print(t)

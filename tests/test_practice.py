@@ -197,6 +197,16 @@ def test_eight_protocols_fit_the_page(three: Path, tmp_path: Path, capsys: pytes
         assert row["rank"] == ("" if place is None else str(place["rank"]))
 
 
+def test_undecided_draws_are_counted_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("compare", "ladder", "--population", "mmlu", "--draws", 3, "--node-budget", 5, "--seed", 0)
+    found = json.loads(run(capsys, *command, "--json")[1])
+    unknown = found["scorecards"]["ladder"]["unknown"]
+    assert 0 < unknown <= 3 and found["scorecards"]["ladder"]["pure_share"]["mean"] == 0.0
+    code, out, _ = run(capsys, *command)
+    assert code == 0 and f"ladder: {unknown} of 3 draws undecided, counted as without equilibrium" in out
+    assert "nothing is ranked: under none of these is kendall_tau defined in at least half of the draws" in out
+
+
 def test_a_protocol_that_does_not_fit_is_one_line_or_left_out_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
