@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from designer.scorecard import METRICS, Scorecard
+from designer.scorecard import LARGER_IS_BETTER, METRICS, Scorecard
 
-__all__ = ["LESS_IS_BETTER", "Goal"]
-
-LESS_IS_BETTER = frozenset({"designer_cost", "wasted_effort", "audits", "tempted"})
-"""Figures of a scorecard of which less is better; of all others, more."""
+__all__ = ["Goal"]
 
 _WORST = {"kendall_tau": -1.0, "face_value_tau": -1.0, "top_one": 0.0, "pure_share": 0.0, "margin": -1.0}
 """What an undefined figure counts as: its least value (margins: losing the first prize)."""
@@ -25,7 +22,7 @@ _REMAINING = "mean largest gain, where no draw has an equilibrium"
 class Goal:
     """What to optimise and what must hold.
 
-    `optimise` is minimised if less of it is better (`LESS_IS_BETTER`), maximised otherwise. Each constraint is a
+    `optimise` is minimised if less of it is better (`LARGER_IS_BETTER`), maximised otherwise. Each constraint is a
     scorecard figure with its least (`at_least`) or greatest (`at_most`) allowed mean. `steady` also asks that the
     population as stated (no errors drawn) has a pure equilibrium. `front` names the figures of a Pareto front.
     """
@@ -49,7 +46,7 @@ class Goal:
     @property
     def minimise(self) -> bool:
         """Whether less is better."""
-        return self.optimise in LESS_IS_BETTER
+        return not LARGER_IS_BETTER[self.optimise]
 
     @property
     def constrained(self) -> bool:
@@ -90,7 +87,7 @@ class Goal:
             value = card.mean("face_value_tau")
         if np.isfinite(value):
             return float(value)
-        return 1.0 if metric in LESS_IS_BETTER else _WORST.get(metric, 0.0)
+        return _WORST.get(metric, 0.0) if LARGER_IS_BETTER[metric] else 1.0
 
     def sentence(self) -> str:
         """The goal in words."""

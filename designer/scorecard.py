@@ -23,6 +23,7 @@ from solvers.inner import InnerAnswer, solve_inner
 from solvers.standings import noisy_above, noisy_first, sample_noisy
 
 __all__ = [
+    "LARGER_IS_BETTER",
     "METRICS",
     "Figure",
     "Outcomes",
@@ -46,6 +47,19 @@ METRICS: Mapping[str, str] = {
     "face_value_tau": "Kendall tau-b if nobody spent costly effort, all populations",
 }
 """The figures of a scorecard and what they mean."""
+
+LARGER_IS_BETTER: Mapping[str, bool] = {
+    "kendall_tau": True,
+    "top_one": True,
+    "pure_share": True,
+    "margin": True,
+    "tempted": False,
+    "wasted_effort": False,
+    "designer_cost": False,
+    "audits": False,
+    "face_value_tau": True,
+}
+"""What "better" means for each figure of a scorecard (`designer.scorecard.METRICS`)."""
 
 _BOARDS = 400
 """Noisy boards drawn per population where expectations have no closed form."""

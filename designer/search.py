@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from designer.evaluation import Board, Evaluated
-from designer.goal import LESS_IS_BETTER, Goal
+from designer.goal import Goal
 from designer.problem import Problem
 from designer.protocol import Protocol
 from designer.quiet import quiet_optuna
 from designer.samplers import choose_sampler, quasi_random
+from designer.scorecard import LARGER_IS_BETTER
 from designer.space import Space, default_space
 from designer.trials import (
     FIRST_DRAWS,
@@ -305,7 +306,7 @@ def _front(tried: Sequence[Evaluated], goal: Goal) -> tuple[Evaluated, ...]:
     feasible = list({e.protocol: e for e in defined}.values())
     if not feasible:
         return ()
-    signs = np.array([1.0 if m in LESS_IS_BETTER else -1.0 for m in goal.front])
+    signs = np.array([-1.0 if LARGER_IS_BETTER[m] else 1.0 for m in goal.front])
     cost = np.array([[goal.value(e.scorecard, m) for m in goal.front] for e in feasible]) * signs
     no_worse = (cost[:, None, :] <= cost[None, :, :]).all(axis=2)
     better = no_worse & (cost[:, None, :] < cost[None, :, :]).any(axis=2)

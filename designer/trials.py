@@ -20,11 +20,11 @@ import numpy as np
 
 from designer.documents import card_document, read_card, read_protocol
 from designer.evaluation import Board, Evaluated, Measured, Stated, card_of, digest, rungs
-from designer.goal import LESS_IS_BETTER, Goal
+from designer.goal import Goal
 from designer.limits import overruns
 from designer.protocol import Protocol
 from designer.samplers import sampler_of
-from designer.scorecard import METRICS, Figure, Scorecard
+from designer.scorecard import LARGER_IS_BETTER, METRICS, Figure, Scorecard
 from designer.space import Space
 from designer.workforce import Workforce
 from followers.population import Population
@@ -48,7 +48,7 @@ Direction = Literal["minimize", "maximize"]
 
 def direction(metric: str) -> Direction:
     """Which way a figure is to go, as Optuna names it."""
-    return "minimize" if metric in LESS_IS_BETTER else "maximize"
+    return "maximize" if LARGER_IS_BETTER[metric] else "minimize"
 
 
 _FORGIVEN = 1.0
@@ -306,7 +306,7 @@ class _Race:
         missed = self.goal.violations(card, stated.gain, slack=0.0 if full else _FORGIVEN)
         name = self.plan.objectives[0]
         value = self.goal.value(card, name)
-        return sum(max(v, 0.0) for v in missed.values()), value if name in LESS_IS_BETTER else -value
+        return sum(max(v, 0.0) for v in missed.values()), -value if LARGER_IS_BETTER[name] else value
 
     def _worth_more(self, live: _Live) -> bool:
         """Whether it is among the better half of the trials told before it, at the same number of draws.

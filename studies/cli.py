@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from studies.cli_audit import audit_app
+from studies.cli_compare import compare, protocols
 from studies.cli_design import design_app
 from studies.cli_options import INTERRUPTED, SOLVED, UNDECIDED, WRONG_INPUT, Draws, JsonFlag, Seed, terminal
 
@@ -110,27 +111,8 @@ def solve(
     raise typer.Exit(code)
 
 
-@app.command()
-def compare(
-    protocols: Annotated[list[Path], typer.Argument(help="Protocol files.", show_default=False)],
-    population: Annotated[str, typer.Option(help="gsm8k, mmlu or a population file.")] = "gsm8k",
-    draws: Draws = 256,
-    seed: Seed = 0,
-    as_json: JsonFlag = False,
-) -> None:
-    """Compare protocols on the same draws of a population, with paired differences."""
-    from studies.compare import compare_document, compare_protocols
-    from studies.files import fit, read_population, read_protocol
-    from studies.tables import print_comparison, progress_bar
-
-    developers = read_population(population)
-    named = [(str(path), fit(read_protocol(path), developers, path)) for path in protocols]
-    with progress_bar(terminal(stderr=True), "scoring protocols") as progress:
-        comparison = compare_protocols(named, developers, draws=draws, seed=seed, progress=progress)
-    if as_json:
-        print(json.dumps(compare_document(comparison)))
-    else:
-        print_comparison(terminal(), comparison)
+app.command()(compare)
+app.command()(protocols)
 
 
 @app.command()

@@ -130,6 +130,7 @@ class ProtocolFile(Spec):
 
     contest: LooseContestTable = Field({}, validate_default=True)
     protocol: ProtocolTable = Field({}, validate_default=True)
+    provenance: dict[str, str] = {}
 
 
 class GoalSpec(Spec):
