@@ -70,8 +70,9 @@ class Board:
         except ValueError:
             return Stated("unknown", float("nan"), 1.0)
         margin = float(solved.margin[0])
-        gain = -margin if not solved.exists[0] else min(0.0, float(np.nan_to_num(-margin)))
-        return Stated(solved.status(0).value, margin, gain if np.isfinite(gain) else -1.0)
+        known = margin if np.isfinite(margin) else 0.0  # unbounded: no deviation gains a prize; none: noise
+        gain = min(0.0, -known) if solved.exists[0] else -known
+        return Stated(solved.status(0).value, margin, gain)
 
     def certify(self, protocol: Protocol) -> AnyCertificate:
         """The certificate of the answer on the population as stated."""

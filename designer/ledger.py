@@ -49,9 +49,12 @@ class StudyLog:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A stored search: the trials for the goal, and those for the front. problem : what it was asked."""
+    """A stored search: the trials for the goal, and those for the front.
 
-    where: str
+    shown : the file or URL it is kept in, without password. problem : what it was asked.
+    """
+
+    shown: str
     problem: Problem
     goal: StudyLog
     front: StudyLog
@@ -64,6 +67,11 @@ class Ledger:
     def asked(self) -> int | None:
         """How many trials were wanted when the study was last written to."""
         return self.goal.study.user_attrs.get(_ASKED)
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of the problem as it was written."""
+        return str(self.goal.study.user_attrs[_IDENTITY])
 
     @property
     def done(self) -> int:
@@ -99,7 +107,7 @@ def keep(where: str, problem: Problem, *, resume: bool, name: str = STUDY) -> It
         done = sum(len(log.known) for log in logs)
         if done and not resume:
             raise InputError(f"{shown}: holds {done} trials of this search already; --resume goes on with them")
-        yield Ledger(where, problem, logs[0], logs[1])
+        yield Ledger(shown, problem, logs[0], logs[1])
 
 
 @contextmanager
@@ -127,7 +135,7 @@ def read(where: str, *, name: str = STUDY) -> Iterator[Ledger]:
         except InputError as error:
             raise InputError(f"{shown}: {error}") from None
         logs = [StudyLog(study, _trials(study, shown)) for study in studies]
-        yield Ledger(where, problem, logs[0], logs[1] if len(logs) > 1 else StudyLog(studies[0], {}))
+        yield Ledger(shown, problem, logs[0], logs[1] if len(logs) > 1 else StudyLog(studies[0], {}))
 
 
 def _study(storage: BaseStorage, label: str, problem: Problem, shown: str) -> optuna.Study:

@@ -230,7 +230,7 @@ def test_a_protocol_that_does_not_fit_is_one_line_or_left_out_by_name(
 def test_a_protocol_that_fits_the_population_but_not_its_draws_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    people = tmp_path / "uncertain.toml"  # C scores 0.95 with all that a prize could pay for, more where that is cheaper
+    people = tmp_path / "uncertain.toml"  # C reaches 0.95 with all that a prize pays for, more where effort is cheap
     bent = '{ kind = "generalized-logit", lower = 0.2, upper = 0.5, intercept = -6.0, slope = 0.8 }'
     people.write_text(THREE.replace(bent, '{ kind = "linear", lower = 0.2, rate = 2.25e-5 }'))
     code, _, err = run(capsys, "compare", "audited", "--population", people, "--draws", 8)
