@@ -107,7 +107,7 @@ def _when_on(chosen: Mapping[str, Any]) -> bool:
 
 AUDIT_PARTS = Composite(
     {
-        "on": Part(True, numeric=False),
+        "on": Part(True, numeric=False, options=(True, False)),
         "top": Part(1, whole=True, matters=_when_on),
         "chance": Part(1.0, matters=_when_on),
         "items": Part(500, whole=True, matters=_when_on),

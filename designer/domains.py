@@ -158,13 +158,15 @@ class Simplex:
 class Part:
     """One part of a knob that is made of several.
 
-    whole : whole numbers only. numeric : whether a range makes sense. default : its value where the search does not
-    turn it. matters : whether it does anything, given the parts chosen before it; where not, it is not chosen.
+    default : its value where the search does not turn it. numeric : whether a range makes sense. whole : whole numbers
+    only. options : what is allowed where it is not a number. matters : whether it does anything, given the parts chosen
+    before it; where not, it is not chosen.
     """
 
     default: Any
     numeric: bool = True
     whole: bool = False
+    options: tuple[Any, ...] = ()
     matters: Callable[[Mapping[str, Any]], bool] = lambda chosen: True
 
 
@@ -191,6 +193,10 @@ class Parts:
         for name in self.domains:
             if name not in self.composite.parts:
                 raise ValueError(f"unknown part {name!r}; parts are {', '.join(self.composite.parts)}")
+            allowed = self.composite.parts[name].options
+            for option in self.domains[name].ends():
+                if allowed and option not in allowed:
+                    raise ValueError(f"{name} = {option!r}; allowed are {', '.join(map(str, allowed))}")
         object.__setattr__(self, "domains", MappingProxyType(dict(self.domains)))
 
     def _fill(self, choose: Callable[[str, Range | Choice], Any]) -> dict[str, Any]:

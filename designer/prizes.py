@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from pydantic import AfterValidator, Discriminator, Tag
@@ -179,7 +179,7 @@ def _dissect_bands(bands: Bands) -> Mapping[str, Any] | None:
 
 BAND_PARTS = Composite(
     {
-        "rule": Part("single", numeric=False),
+        "rule": Part("single", numeric=False, options=("single", "top", "width")),
         "top": Part(1, whole=True, matters=lambda chosen: chosen["rule"] == "top"),
         "width": Part(2, whole=True, matters=lambda chosen: chosen["rule"] == "width"),
     },
@@ -200,7 +200,9 @@ def _dissect_prizes(prizes: Prizes) -> Mapping[str, Any] | None:
 
 
 PRIZE_PARTS = Composite(
-    {"kind": Part("harmonic", numeric=False), "first": Part(1.0)}, _assemble_prizes, _dissect_prizes
+    {"kind": Part("harmonic", numeric=False, options=get_args(PrizeKind)), "first": Part(1.0)},
+    _assemble_prizes,
+    _dissect_prizes,
 )
 """How a search puts a prize schedule together: its kind and its first prize."""
 

@@ -62,16 +62,18 @@ class Space:
     def parameters(self, protocol: Protocol) -> dict[str, Any] | None:
         """Optuna parameters that stand for a protocol, None where it lies outside the space."""
         values: dict[str, Any] = {}
-        chosen = {name: getattr(protocol, name) for name in knobs()}
-        for name in knobs():
+        before: dict[str, Any] = {}
+        for name, knob in knobs().items():
+            value = getattr(protocol, name)
             if name not in self.domains:
-                if chosen[name] != getattr(self.base, name):
+                if value != getattr(self.base, name):
                     return None
-            elif knobs()[name].matters(chosen):
-                own = self.domains[name].parameters(name, chosen[name])
+            elif knob.matters(before):
+                own = self.domains[name].parameters(name, value)
                 if own is None:
                     return None
                 values |= own
+            before[name] = value
         return values
 
     def dimensions(self) -> int:

@@ -46,7 +46,7 @@ def population_document(population: Population) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return {"law": type(value).__name__, **{f.name: _plain(getattr(value, f.name)) for f in fields(value)}}
+        return {"is": type(value).__name__, **{f.name: _plain(getattr(value, f.name)) for f in fields(value)}}
     if isinstance(value, np.ndarray):
         numbers = value.ravel().tolist()
         plain = [x if isinstance(x, int) or np.isfinite(x) else str(x) for x in numbers]
@@ -75,8 +75,8 @@ def read_population_document(document: Any) -> Population:
 
 
 def _made(value: Any) -> Any:
-    if isinstance(value, dict) and "law" in value:
-        return _LAWS[value["law"]](**{name: _made(v) for name, v in value.items() if name != "law"})
+    if isinstance(value, dict) and "is" in value:
+        return _LAWS[value["is"]](**{name: _made(v) for name, v in value.items() if name != "is"})
     if isinstance(value, dict) and "array" in value:
         kind = np.int64 if value["type"] == "int" else np.float64
         return np.array([kind(x) for x in value["array"]], dtype=kind).reshape(value["shape"])

@@ -10,7 +10,7 @@ knots, with the error that `Envelope.tabulation_error` states. What is only a bo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from followers.curves import ScoreCurve
 from followers.suites import best_gains, cells_of
 from followers.tabulated import Tabulated
 
-__all__ = ["Envelope", "concave_relaxation", "optimal_split", "suite"]
+__all__ = ["Envelope", "concave_relaxation", "lifted", "optimal_split", "suite"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,11 @@ class Envelope:
         """1.0 where every task with a weight is concave; then the envelope is, from `start` on."""
         idle = [np.where(w == 0, 1.0, t.is_concave()) for t, w in zip(self.tasks, self.weights, strict=True)]
         return np.asarray(np.min(np.broadcast_arrays(*idle), axis=0))
+
+
+def lifted(curve: Envelope, shift: FloatArray) -> Envelope:
+    """The envelope with `shift` (..., n) added to every score."""
+    return replace(curve, level=curve.level + shift, base=curve.base + shift)
 
 
 def suite(tasks: Sequence[ScoreCurve], weights: Sequence[Any], start: Any = 0.0) -> Envelope:

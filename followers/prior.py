@@ -10,6 +10,7 @@ import numpy as np
 from followers.arrays import BoolArray, FloatArray
 from followers.costs import EffortCost, PowerCost, TabulatedCost
 from followers.curves import Exponential, GeneralizedLogit, Linear, ScoreCurve
+from followers.envelope import Envelope, lifted
 from followers.grouping import Part
 from followers.population import Population
 from followers.roster import RosterCost, RosterCurve
@@ -92,6 +93,8 @@ def _lifted(curve: ScoreCurve, shift: FloatArray) -> ScoreCurve:
         # rounding of the two sums must not open a gap in a flat curve, nor close or turn one round
         lower = curve.lower + shift
         return replace(curve, lower=lower, upper=lower + (curve.upper - curve.lower))
+    if isinstance(curve, Envelope):
+        return lifted(curve, shift)
     raise TypeError(f"prior: no level shift is known for {type(curve).__name__}")
 
 

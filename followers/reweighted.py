@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from followers.curves import ScoreCurve
-from followers.envelope import Envelope, suite
+from followers.envelope import Envelope, lifted, suite
 from followers.grouping import Part
 from followers.roster import RosterCurve
 
@@ -25,6 +23,4 @@ def reweighted(curve: ScoreCurve, weights: tuple[float, ...]) -> ScoreCurve:
         raise ValueError("task_weights: a developer has a single score curve; only a suite of tasks can be weighted")
     if len(weights) != len(curve.tasks):
         raise ValueError(f"task_weights: {len(weights)} given for {len(curve.tasks)} tasks; one per task is needed")
-    if np.any(curve.level != 0):
-        raise ValueError("task_weights: scores have been shifted as a whole; weights can no longer be told apart")
-    return suite(curve.tasks, weights, curve.start)
+    return lifted(suite(curve.tasks, weights, curve.start), curve.level)

@@ -19,6 +19,7 @@ from designer.domains import Choice, Domain, Parts, Range, Simplex
 from designer.goal import Goal
 from designer.protocol import Protocol, knobs
 from designer.space import Space, default_space
+from designer.trials import FIRST_DRAWS, IN_FLIGHT
 from followers.errors import InputError
 from followers.population import Population
 from followers.prior import RosterPrior
@@ -167,6 +168,8 @@ class StudyFile(Spec):
     draws: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
     seed: Annotated[int, Field(ge=0)] | None = None
     sampler: str | None = None
+    in_flight: Annotated[int, Field(ge=1, le=10_000)] = IN_FLIGHT
+    first_draws: Annotated[int, Field(ge=1)] = FIRST_DRAWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,8 @@ class Study:
     draws: int | None
     seed: int | None
     sampler: str | None = None
+    in_flight: int = IN_FLIGHT
+    first_draws: int = FIRST_DRAWS
 
 
 F = TypeVar("F", bound=Spec)
@@ -279,7 +284,18 @@ def read_study(path: Path) -> Study:
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
     prior = RosterPrior(**spec.prior.model_dump())
-    return Study(population, space, goal, prior, spec.trials, spec.draws, spec.seed, spec.sampler)
+    return Study(
+        population,
+        space,
+        goal,
+        prior,
+        spec.trials,
+        spec.draws,
+        spec.seed,
+        spec.sampler,
+        spec.in_flight,
+        spec.first_draws,
+    )
 
 
 def _space(spec: Any, base: Protocol, limits: Mapping[str, float]) -> Space | None:

@@ -110,6 +110,8 @@ def problem_of_study(study: Study) -> tuple[Problem, tuple[WarmStart, ...]]:
         draws=study.draws,
         seed=study.seed,
         sampler=study.sampler or "auto",
+        in_flight=study.in_flight,
+        first_draws=study.first_draws,
         start_from=[s.protocol for s in starts if s.protocol is not None],
     )
     return problem, starts
