@@ -8,6 +8,7 @@ profile may be the worst a developer can do.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,17 @@ from followers.arrays import BoolArray, FloatArray, IntArray
 from followers.game import LeaderboardGame, select
 from solvers.certificate import Status
 from solvers.claims import NoisyCertificate
-from solvers.noise_payoffs import NoisyBoard, noise_of, observe, payoff_rows, scan_payoffs
+from solvers.noise_payoffs import (
+    EffortTable,
+    NoisyBoard,
+    effort_table,
+    noise_of,
+    observe,
+    payoff_rows,
+    profile,
+    scan_table,
+)
+from solvers.noise_search import best_responses
 
 __all__ = ["NoisyEquilibrium", "solve_noisy"]
 
@@ -26,14 +37,20 @@ TOLERANCE = 1e-7
 """A deviation that gains less than this share of R_1 - R_n is none: efforts are found to about its square root."""
 
 _SCAN = 97
-_SWEEPS = 12
-_NEWTON = 12
+_SWEEPS = 24
+_NEWTON = 20
 _REPAIRS = 2
 _HOPEFUL = 0.02
 """Largest gain, as a share of the span, with which a candidate is worth repairing."""
+_WORTH_NEWTON = 0.05
+"""Largest regret after best responses, as a share of the span, from which Newton's method is tried."""
+_NEAR = 2e-4
+"""Shortfall of a scanned effort, as a share of the span, within which a better one may lie beside it."""
+_BY_LOG_NOISE = 0.242
+"""max x phi(x), at x = 1."""
 _STARTS = (0.0, 0.5)
 """Starts, as shares of the most effort that any prize could pay for."""
-_BATCH = 100
+_BATCH = 64
 _CODES = (Status.EXISTS, Status.ABSENT, Status.UNKNOWN)
 
 
@@ -119,12 +136,19 @@ def solve_noisy(game: LeaderboardGame) -> NoisyEquilibrium:
 
 def _solve_part(game: LeaderboardGame) -> NoisyEquilibrium:
     best: NoisyEquilibrium | None = None
-    left = np.arange(game.batch)
+    left, whole_top = np.arange(game.batch), game.worthwhile_effort()
+    whole = effort_table(game, _grid(game, whole_top, _SCAN))
     for attempt, share in enumerate(_STARTS, start=1):
-        part = select(game, left)
-        top = part.worthwhile_effort()
-        efforts = _sweeps(part, np.maximum(share * top, part.free_effort()), top)
-        found = _repaired(part, _checked(part, _newton(part, efforts, top), top, attempt), top)
+        part, top, table = select(game, left), whole_top[left], _rows_of(whole, left)
+        guess, regret = _sweeps(part, table, np.maximum(share * top, part.free_effort()))
+        near, efforts = np.flatnonzero(regret <= _WORTH_NEWTON * part.prize_span), guess.copy()
+        efforts[near] = _newton(select(part, near), guess[near], top[near])
+        found = _checked(part, table, efforts, top, attempt)
+        failed = near[found.codes[near] != 0]
+        if len(failed):
+            closer, its = select(part, failed), _rows_of(table, failed)
+            again = _checked(closer, its, guess[failed], top[failed], attempt)
+            found = _better(found, _repaired(closer, its, again, top[failed]), failed)
         best = found if best is None else _better(best, found, left)
         left = np.flatnonzero(best.codes != 0)
         if not len(left):
@@ -133,7 +157,15 @@ def _solve_part(game: LeaderboardGame) -> NoisyEquilibrium:
     return replace(best, game=game)
 
 
-def _repaired(game: LeaderboardGame, found: NoisyEquilibrium, top: FloatArray) -> NoisyEquilibrium:
+def _rows_of(table: EffortTable, at: IntArray) -> EffortTable:
+    """The table of the games `at`."""
+    names = ("effort", "score", "scale", "cost", "flagged")
+    return EffortTable(*(np.ascontiguousarray(getattr(table, name)[:, at]) for name in names))
+
+
+def _repaired(
+    game: LeaderboardGame, table: EffortTable, found: NoisyEquilibrium, top: FloatArray
+) -> NoisyEquilibrium:
     """Candidates that fail by one developer's far deviation: let it deviate, solve again, check again."""
     for _ in range(_REPAIRS):
         tempted = np.argmax(found.gain, axis=1)[:, None]
@@ -148,7 +180,8 @@ def _repaired(game: LeaderboardGame, found: NoisyEquilibrium, top: FloatArray) -
         tempted = np.argmax(found.gain[left], axis=1)
         rows = np.arange(len(left))
         efforts[rows, tempted] = found.deviation[left][rows, tempted]
-        again = _checked(part, _newton(part, efforts, top[left]), top[left], int(found.starts[0]))
+        moved = _newton(part, efforts, top[left])
+        again = _checked(part, _rows_of(table, left), moved, top[left], int(found.starts[0]))
         found = _better(found, again, left)
     return found
 
@@ -175,20 +208,34 @@ def _grid(game: LeaderboardGame, top: FloatArray, count: int) -> FloatArray:
     return np.asarray(np.sort(np.concatenate([efforts, extra]), axis=0))
 
 
-def _sweeps(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) -> FloatArray:
-    """Damped simultaneous best responses on a grid of efforts."""
-    grid = _grid(game, top, _SCAN // 2)
-    for sweep in range(_SWEEPS):
-        worth = scan_payoffs(game, observe(game, efforts), grid)
-        choice = np.argmax(worth, axis=0)
-        response = np.take_along_axis(grid, choice[None], axis=0)[0]
-        efforts = efforts + (0.6 if sweep < _SWEEPS // 2 else 0.3) * (response - efforts)
-    return np.asarray(efforts)
+def _special(game: LeaderboardGame, table: EffortTable) -> IntArray:
+    """Where the efforts at which costs may jump or bend stand in the table, (K, B, n): zero, the ends of what is free."""
+    top = table.effort[-1]
+    plateau = np.where(np.isfinite(game.plateau_effort()), game.plateau_effort(), 0.0)
+    places = (np.minimum(e, top) for e in (game.free_effort(), plateau))
+    return np.stack([np.zeros(top.shape, np.int64), *((table.effort < e).sum(axis=0) for e in places)])
 
 
-def _everyone(game: LeaderboardGame) -> tuple[IntArray, IntArray]:
-    b, i = np.indices(game.head_start.shape)
-    return b.ravel(), i.ravel()
+def _sweeps(game: LeaderboardGame, table: EffortTable, start: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Efforts (B, n) after damped simultaneous best responses from `start`, and the regret there (B,)."""
+
+    def last(values: FloatArray) -> FloatArray:
+        return np.ascontiguousarray(np.moveaxis(values, 0, -1))
+
+    noise, shape = noise_of(game), game.head_start.shape
+    score = np.clip(np.broadcast_to(game.scores(start)[0], shape), table.score[0], table.score[-1])
+    efforts, regret = best_responses(
+        *(last(x) for x in (table.effort, table.score, table.cost, table.flagged)),
+        np.ascontiguousarray(np.broadcast_to(game.cost.entry_jump(), shape)),
+        last(_special(game, table)),
+        score,
+        np.ascontiguousarray(game.prizes),
+        np.ascontiguousarray(game.penalty),
+        noise.sigma,
+        noise.items,
+        _SWEEPS,
+    )
+    return efforts, regret
 
 
 def _free_to_move(game: LeaderboardGame, efforts: FloatArray, slope: FloatArray, top: FloatArray) -> BoolArray:
@@ -198,59 +245,72 @@ def _free_to_move(game: LeaderboardGame, efforts: FloatArray, slope: FloatArray,
 
 
 def _newton(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) -> FloatArray:
-    """Newton's method on the first-order conditions within [0, top]; games that arrive or stall are left alone."""
-    efforts = efforts.copy()
-    left = np.arange(game.batch)
-    for _ in range(_NEWTON):
-        part = game if len(left) == game.batch else select(game, left)
-        efforts[left], going = _newton_step(part, efforts[left], top[left])
-        left = left[going]
-        if not len(left):
-            break
-    return efforts
-
-
-def _newton_step(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """Efforts after one damped step, and which games (B,) should go on."""
-    unit = game.prize_span[:, None] / np.maximum(top, 1e-300)
+    """Damped Newton's method on the first-order conditions within [0, top]; games that arrive or stall are left alone."""
+    result = efforts.copy()
+    left, size = np.arange(game.batch), np.ones(game.batch)
     slope, jacobian = _first_order(game, efforts, top)
+    for _ in range(_NEWTON):
+        step = _newton_step(game, efforts, top, slope, jacobian)
+        going = ~step.arrived & (size > 0.3**4.5)
+        if not going.all():
+            result[left] = efforts
+            left, game, efforts, top = left[going], select(game, going), efforts[going], top[going]
+            slope, jacobian, size = slope[going], jacobian[going], size[going]
+            step = NewtonStep(*(getattr(step, name)[going] for name in ("move", "merit", "judged", "bent", "arrived")))
+        if not len(left):
+            return result
+        tried = np.clip(efforts + size[:, None] * step.move, 0.0, top)
+        its_slope, its_jacobian = _first_order(game, tried, top)
+        unit = game.prize_span[:, None] / np.maximum(top, 1e-300)
+        after = np.where(_free_to_move(game, tried, its_slope, top) & step.judged, its_slope / unit, 0.0)
+        good = (np.sqrt((after**2).sum(axis=1)) < step.merit) | step.bent
+        efforts = np.where(good[:, None], tried, efforts)
+        slope = np.where(good[:, None], its_slope, slope)
+        jacobian = np.where(good[:, None, None], its_jacobian, jacobian)
+        size = np.where(good, 1.0, 0.3 * size)
+    result[left] = efforts
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class NewtonStep:
+    """A step of Newton's method in B games.
+
+    move : (B, n), steps. merit : (B,), how far the conditions of those `judged` (B, n) are from holding. bent : (B,),
+    whether someone walks away from a payoff minimum, which the merit does not judge. arrived : (B,).
+    """
+
+    move: FloatArray
+    merit: FloatArray
+    judged: BoolArray
+    bent: BoolArray
+    arrived: BoolArray
+
+
+def _newton_step(
+    game: LeaderboardGame, efforts: FloatArray, top: FloatArray, slope: FloatArray, jacobian: FloatArray
+) -> NewtonStep:
+    unit = game.prize_span[:, None] / np.maximum(top, 1e-300)
     moving = _free_to_move(game, efforts, slope, top)
     # where payoffs bend upwards a stationary point is the worst effort nearby: walk away from it, downhill never
     developer = np.arange(game.n)
     bent = moving & (jacobian[:, developer, developer] >= 0)
     concave = moving & ~bent
-    jacobian[~concave] = 0.0
+    matrix = np.where(concave[:, :, None], jacobian, 0.0)
     held, at = np.nonzero(~concave)
-    jacobian[held, at, at] = 1.0
+    matrix[held, at, at] = 1.0
     away = np.where(slope < 0, -efforts, 0.5 * efforts + 0.02 * top)
-    move = _solved(jacobian, np.where(concave, -slope, np.where(bent, away, 0.0)))
-    merit = np.sqrt((np.where(concave, slope / unit, 0.0) ** 2).sum(axis=1))
-    arrived = (merit < 1e-12) & ~bent.any(axis=1)
-    result = efforts.copy()
-    trying, size = np.flatnonzero(~arrived), 1.0
-    for _ in range(5):
-        if not len(trying):
-            break
-        part, most = select(game, trying), top[trying]
-        tried = np.clip(efforts[trying] + size * move[trying], 0.0, most)
-        b, i = _everyone(part)
-        new = payoff_rows(part, observe(part, tried), b, i, tried.ravel()).slope.reshape(tried.shape)
-        after = np.where(_free_to_move(part, tried, new, most) & concave[trying], new / unit[trying], 0.0)
-        good = (np.sqrt((after**2).sum(axis=1)) < merit[trying]) | bent[trying].any(axis=1)
-        result[trying[good]] = tried[good]
-        trying, size = trying[~good], 0.3 * size
-    going = ~arrived
-    going[trying] = False
-    return result, going
+    move = _solved(matrix, np.where(concave, -slope, np.where(bent, away, 0.0)))
+    with np.errstate(divide="ignore", invalid="ignore"):  # no span: nothing to move for
+        merit = np.sqrt((np.where(concave, slope / unit, 0.0) ** 2).sum(axis=1))
+    return NewtonStep(move, merit, concave, bent.any(axis=1), (merit < 1e-12) & ~bent.any(axis=1))
 
 
 def _first_order(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Slopes of utilities by own efforts (B, n), and their derivatives by all efforts (B, n, n)."""
-    b, i = _everyone(game)
-    rows = payoff_rows(game, observe(game, efforts), b, i, efforts.ravel(), curvature=True)
-    shape, n = efforts.shape, game.n
-    rise, per_score = rows.rise.reshape(shape), rows.per_score.reshape(shape)
-    jacobian = rows.by_rival.reshape(*shape, n) * rise[:, :, None] * rise[:, None, :]
+    rows = profile(game, observe(game, efforts), curvature=True)
+    n, rise = game.n, rows.rise
+    jacobian = rows.by_rival * rise[:, :, None] * rise[:, None, :]
     # of curve and cost only first derivatives are known
     step = 1e-4 * (efforts + 1e-3 * top) + 1e-9 * (1.0 + efforts + game.head_start)
     place = game.head_start + efforts
@@ -260,8 +320,8 @@ def _first_order(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) ->
     lower = np.maximum(efforts - step, 0.0)
     dearer = (game.cost.marginal(efforts + step) - game.cost.marginal(lower)) / (efforts + step - lower)
     developer = np.arange(n)
-    jacobian[:, developer, developer] += per_score * bend - dearer
-    return rows.slope.reshape(shape), jacobian
+    jacobian[:, developer, developer] += rows.per_score * bend - dearer
+    return rows.slope, jacobian
 
 
 def _solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
@@ -276,36 +336,65 @@ def _solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
         return result
 
 
-def _checked(game: LeaderboardGame, efforts: FloatArray, top: FloatArray, attempt: int) -> NoisyEquilibrium:
-    """Every developer's best deviation over its whole range: a scan, then the promising peaks to full accuracy."""
+def _checked(
+    game: LeaderboardGame, table: EffortTable, efforts: FloatArray, top: FloatArray, attempt: int
+) -> NoisyEquilibrium:
+    """Every developer's best deviation over its whole range: a scan, then the promising peaks to full accuracy.
+
+    Where the scan alone finds a gain beyond all doubt, that is the gain reported.
+    """
     board = observe(game, efforts)
-    b, i = _everyone(game)
-    at = payoff_rows(game, board, b, i, efforts.ravel())
-    utilities = at.value.reshape(efforts.shape)
-    settled = _settled(game, efforts, at.slope.reshape(efforts.shape), top)
-    grid = _grid(game, top, _SCAN)
-    worth = scan_payoffs(game, board, grid)
-    span = game.prize_span
-    gain, deviation = np.zeros_like(efforts), efforts.copy()
-    for k, bb, ii in _peaks(worth, utilities - 2e-4 * span[:, None]):
-        low, high = grid[np.maximum(k - 1, 0), bb, ii], grid[np.minimum(k + 1, len(grid) - 1), bb, ii]
-        other = ~(settled[bb, ii] & (low <= efforts[bb, ii]) & (efforts[bb, ii] <= high))
-        k, bb, ii, low, high = k[other], bb[other], ii[other], low[other], high[other]
-        value, where = _peak(game, board, bb, ii, low, high, grid[k, bb, ii])
-        better = value - utilities[bb, ii] > gain[bb, ii]
-        gain[bb[better], ii[better]] = (value - utilities[bb, ii])[better]
-        deviation[bb[better], ii[better]] = where[better]
-    # costs may jump or bend there, next to a place where the slope says that all is settled
-    plateau = np.where(np.isfinite(game.plateau_effort()), game.plateau_effort(), 0.0)
-    for special in (np.zeros_like(efforts), np.minimum(game.free_effort(), top), np.minimum(plateau, top)):
-        more = payoff_rows(game, board, b, i, special.ravel()).value.reshape(efforts.shape) - utilities
-        deviation = np.where(more > gain, special, deviation)
-        gain = np.maximum(gain, more)
+    at = profile(game, board)
+    utilities, span = at.value, game.prize_span
+    settled = _settled(game, efforts, at.slope, top)
+    worth, blur = scan_table(game, board, table)
+    best = np.argmax(worth, axis=0)[None]
+    gain = np.maximum(np.take_along_axis(worth, best, 0)[0] - utilities, 0.0)
+    deviation = np.where(gain > 0, np.take_along_axis(table.effort, best, 0)[0], efforts)
+    open_ = np.flatnonzero(~(gain.max(axis=1) > (_NEAR + blur) * span))
+    if len(open_):
+        closer = select(game, open_)
+        near = NoisyBoard(*(getattr(board, f)[open_] for f in ("efforts", "score", "scale", "change", "bend")))
+        gain[open_], deviation[open_] = _deviations(
+            closer, near, _rows_of(table, open_), worth[:, open_], blur[open_], utilities[open_], settled[open_]
+        )
     tolerance = TOLERANCE * span
     codes = np.where(gain.max(axis=1) <= tolerance, 0, 2)
     return NoisyEquilibrium(
         game, codes, efforts, utilities, gain, deviation, tolerance, np.full(game.batch, attempt, dtype=np.int64)
     )
+
+
+def _deviations(
+    game: LeaderboardGame,
+    board: NoisyBoard,
+    table: EffortTable,
+    worth: FloatArray,
+    blur: FloatArray,
+    utilities: FloatArray,
+    settled: BoolArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Gains and efforts (B, n) of the best deviations, to full accuracy, from a scan `worth` that is exact to `blur`."""
+    grid, efforts = table.effort, board.efforts
+    gain, deviation = np.zeros_like(efforts), efforts.copy()
+    promising = _promising(game, table, worth, blur, utilities)
+    for bb, ii, low, middle, high in _brackets(table, worth, promising, efforts, settled):
+        value, where = _peak(game, board, bb, ii, low, high, middle)
+        better = value - utilities[bb, ii] > gain[bb, ii]
+        gain[bb[better], ii[better]] = (value - utilities[bb, ii])[better]
+        deviation[bb[better], ii[better]] = where[better]
+    above = utilities - ((_NEAR + blur) * game.prize_span)[:, None]
+    # costs may jump or bend there, next to a place where the slope says that all is settled
+    for place in _special(game, table):
+        effort = np.take_along_axis(grid, place[None], 0)[0]
+        bb, ii = np.nonzero((np.take_along_axis(worth, place[None], 0)[0] >= above) & (effort != efforts))
+        if not len(bb):
+            continue
+        more = payoff_rows(game, board, bb, ii, effort[bb, ii]).value - utilities[bb, ii]
+        better = more > gain[bb, ii]
+        gain[bb[better], ii[better]] = more[better]
+        deviation[bb[better], ii[better]] = effort[bb, ii][better]
+    return gain, deviation
 
 
 def _settled(game: LeaderboardGame, efforts: FloatArray, slope: FloatArray, top: FloatArray) -> BoolArray:
@@ -314,12 +403,63 @@ def _settled(game: LeaderboardGame, efforts: FloatArray, slope: FloatArray, top:
     return ~_free_to_move(game, efforts, slope, top) | (np.abs(slope) < 1e-9 * unit)
 
 
-def _peaks(worth: FloatArray, above: FloatArray) -> list[tuple[IntArray, IntArray, IntArray]]:
-    """Local maxima (k, b, i) of worth (G, B, n) that are not below `above` (B, n), one of each developer at a time."""
-    padded = np.concatenate([np.full_like(worth[:1], -np.inf), worth, np.full_like(worth[:1], -np.inf)])
-    peak = (worth >= padded[:-2]) & (worth > padded[2:]) & (worth >= above)
-    rank = np.cumsum(peak, axis=0)
-    return [np.nonzero(peak & (rank == r)) for r in range(1, int(rank[-1].max(initial=0)) + 1)]  # type: ignore[misc]
+def _promising(
+    game: LeaderboardGame, table: EffortTable, worth: FloatArray, blur: FloatArray, utilities: FloatArray
+) -> BoolArray:
+    """Whether an effort between two of the table may gain, (G - 1, B, n).
+
+    It earns at most the reward of the upper end and pays at least the cost of the lower end: the reward does not fall
+    with the score, but for what a change of the noise can do, |d E[V] / d log sigma| <= max x phi(x) (R_1 - R_n).
+    """
+    span = game.prize_span[:, None]
+    left = table.cost[:-1].copy()
+    left[0] = np.maximum(left[0], game.cost.entry_jump())
+    reward = worth + table.cost
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wider = np.abs(np.log(table.scale[1:] / table.scale[:-1]))
+    slack = _BY_LOG_NOISE * np.where(np.isfinite(wider), wider, 1.0) + blur[:, None]
+    if game.audit is not None:  # being flagged more often, or at another rank, may cost less
+        slack = slack + np.abs(np.diff(table.flagged, axis=0)) + _NEAR
+    most = np.where(game.audit is None, reward[1:], np.maximum(reward[1:], reward[:-1]))
+    return np.asarray(most - left + slack * span > utilities)
+
+
+Bracket = tuple[IntArray, IntArray, FloatArray, FloatArray, FloatArray]
+
+
+def _brackets(
+    table: EffortTable, worth: FloatArray, promising: BoolArray, efforts: FloatArray, settled: BoolArray
+) -> Iterator[Bracket]:
+    """Games b and developers i (M,) with the lower end, the middle and the upper end of where a peak is to be sought.
+
+    Every local maximum of the scan `worth` beside a promising stretch, every promising stretch that is longer than the
+    noise, and the effort itself where it is not settled; of each developer one at a time.
+    """
+    grid, last = table.effort, len(worth) - 1
+    edge = np.full_like(worth[:1], -np.inf)
+    padded = np.concatenate([edge, worth, edge])
+    none = np.zeros_like(promising[:1])
+    beside = np.concatenate([promising, none]) | np.concatenate([none, promising])
+    peak = (worth >= padded[:-2]) & (worth > padded[2:]) & beside
+    low, high = grid[np.r_[0, :last]], grid[np.r_[1 : last + 1, last]]
+    peak &= ~(settled & (low <= efforts) & (efforts <= high))
+    yield from _in_turn(peak, low, grid, high)
+    long = promising & (np.diff(table.score, axis=0) > np.fmax(table.scale[1:], table.scale[:-1]))
+    long &= ~(peak[1:] | peak[:-1] | (settled & (grid[:-1] <= efforts) & (efforts <= grid[1:])))
+    yield from _in_turn(long, grid[:-1], 0.5 * (grid[:-1] + grid[1:]), grid[1:])
+    if not settled.all():
+        k = np.clip((grid < efforts).sum(axis=0), 1, last)[None]
+        ends = (np.take_along_axis(grid, np.clip(x, 0, last), 0) for x in (k - 2, k + 1))
+        below, beyond = ends
+        yield from _in_turn(~settled[None], below, efforts[None], beyond)
+
+
+def _in_turn(chosen: BoolArray, low: FloatArray, middle: FloatArray, high: FloatArray) -> Iterator[Bracket]:
+    """The chosen brackets (K, B, n), those of a developer one after the other."""
+    rank = np.cumsum(chosen, axis=0)
+    for r in range(1, int(rank[-1].max(initial=0)) + 1):
+        k, b, i = np.nonzero(chosen & (rank == r))
+        yield b, i, low[k, b, i], middle[k, b, i], high[k, b, i]
 
 
 def _peak(
