@@ -21,8 +21,6 @@ _REACH = 3.5
 _SURE = 2.75
 _STEP = 0.7
 _MOST_POINTS = 1_500
-_FIRST_DAMPING = 0.7
-_LAST_DAMPING = 0.15
 _QUIET = 3e-5
 """Regret, as a share of the prize span, at which best responses have settled."""
 _ROOT_HALF = math.sqrt(0.5)
@@ -120,13 +118,14 @@ def best_responses(
     penalty: Any,
     sigma: float,
     items: int,
-    sweeps: int,
+    damping: Any,
 ) -> Any:
     """Efforts (B, n) after damped simultaneous best responses, and the largest regret there (B,), prize units.
 
     effort, score, cost, flagged : (B, n, G), a table from zero effort to the most worthwhile, non-decreasing.
     entry : (B, n), what the first step costs at once. special : (B, n, K), places in the table that are tried as they
-    are (zero effort, the end of what is free). start : (B, n), scores.
+    are (zero effort, the end of what is free). start : (B, n), scores. damping : what share of the way to their best
+    responses all go, sweep by sweep.
 
     The profile with the least regret of the sweeps is given, each developer exactly at a special place where that is
     its best response.
@@ -188,7 +187,7 @@ def best_responses(
                     caught[q, i] = before + share * (flagged[g, i, knot] - before)
         now[:] = start[g]
         regret[g] = np.inf
-        for sweep in range(sweeps):
+        for share in damping:
             for i in range(n):
                 spread[i] = _scale(now[i], sigma, items)
             _rewards(table, low, step, now, spread, prizes[g], work)
@@ -238,8 +237,7 @@ def best_responses(
                         kept[i] = _between(now[i], score[g, i], effort[g, i], effort[g, i, 0])
             if worst < _QUIET * span:
                 break
-            damping = _FIRST_DAMPING + (_LAST_DAMPING - _FIRST_DAMPING) * sweep / max(sweeps - 1, 1)
             for i in range(n):
-                now[i] += damping * (response[i] - now[i])
+                now[i] += share * (response[i] - now[i])
         result[g] = kept
     return result, regret

@@ -37,19 +37,20 @@ TOLERANCE = 1e-7
 """A deviation that gains less than this share of R_1 - R_n is none: efforts are found to about its square root."""
 
 _SCAN = 97
-_SWEEPS = 24
-_NEWTON = 20
-_REPAIRS = 2
-_HOPEFUL = 0.02
-"""Largest gain, as a share of the span, with which a candidate is worth repairing."""
-_WORTH_NEWTON = 0.05
+_NEWTON = 25
+_WORTH_NEWTON = 5e-3
 """Largest regret after best responses, as a share of the span, from which Newton's method is tried."""
 _NEAR = 2e-4
 """Shortfall of a scanned effort, as a share of the span, within which a better one may lie beside it."""
 _BY_LOG_NOISE = 0.242
 """max x phi(x), at x = 1."""
-_STARTS = (0.0, 0.5)
-"""Starts, as shares of the most effort that any prize could pay for."""
+_STARTS = (
+    (0.0, np.concatenate([np.linspace(0.7, 0.2, 12), np.linspace(0.5, 0.05, 12)])),
+    (0.03, np.linspace(0.7, 0.08, 16)),
+)
+"""Starts, as shares of the most effort that any prize could pay for, and the damping of the sweeps from there."""
+_ANOTHER_START = 0.15
+"""Largest regret, as a share of the span, after which another start is tried."""
 _BATCH = 64
 _CODES = (Status.EXISTS, Status.ABSENT, Status.UNKNOWN)
 
@@ -135,55 +136,45 @@ def solve_noisy(game: LeaderboardGame) -> NoisyEquilibrium:
 
 
 def _solve_part(game: LeaderboardGame) -> NoisyEquilibrium:
-    best: NoisyEquilibrium | None = None
-    left, whole_top = np.arange(game.batch), game.worthwhile_effort()
-    whole = effort_table(game, _grid(game, whole_top, _SCAN))
-    for attempt, share in enumerate(_STARTS, start=1):
-        part, top, table = select(game, left), whole_top[left], _rows_of(whole, left)
-        guess, regret = _sweeps(part, table, np.maximum(share * top, part.free_effort()))
-        near, efforts = np.flatnonzero(regret <= _WORTH_NEWTON * part.prize_span), guess.copy()
-        efforts[near] = _newton(select(part, near), guess[near], top[near])
-        found = _checked(part, table, efforts, top, attempt)
-        failed = near[found.codes[near] != 0]
-        if len(failed):
-            closer, its = select(part, failed), _rows_of(table, failed)
-            again = _checked(closer, its, guess[failed], top[failed], attempt)
-            found = _better(found, _repaired(closer, its, again, top[failed]), failed)
-        best = found if best is None else _better(best, found, left)
-        left = np.flatnonzero(best.codes != 0)
+    top, span, shape = game.worthwhile_effort(), game.prize_span, game.head_start.shape
+    table = effort_table(game, _grid(game, top, _SCAN))
+    guess, regret = np.zeros(shape), np.full(game.batch, np.inf)
+    best = NoisyEquilibrium(
+        game=game,
+        codes=np.full(game.batch, 2),
+        efforts=guess.copy(),
+        utilities=np.full(shape, np.nan),
+        gain=np.full(shape, np.inf),
+        deviation=guess.copy(),
+        tolerance=TOLERANCE * span,
+        starts=np.zeros(game.batch, dtype=np.int64),
+    )
+    for share, damping in _STARTS:
+        left = np.flatnonzero((best.codes != 0) & ((best.starts == 0) | (regret <= _ANOTHER_START * span)))
         if not len(left):
             break
-    assert best is not None
-    return replace(best, game=game)
+        best.starts[left] += 1
+        part, its_table = select(game, left), _rows_of(table, left)
+        start = np.maximum(share * top[left], part.free_effort())
+        efforts, its_regret = _sweeps(part, its_table, start, damping)
+        closer = left[its_regret < regret[left]]
+        guess[closer] = efforts[its_regret < regret[left]]
+        regret[left] = np.minimum(regret[left], its_regret)
+        hopeful = its_regret <= _WORTH_NEWTON * span[left]
+        at, part = left[hopeful], select(part, hopeful)
+        if len(at):
+            efforts = _newton(part, efforts[hopeful], top[at])
+            best = _better(best, _checked(part, _rows_of(table, at), efforts), at)
+    failed = np.flatnonzero(best.codes != 0)
+    if len(failed):
+        best = _better(best, _checked(select(game, failed), _rows_of(table, failed), guess[failed]), failed)
+    return best
 
 
 def _rows_of(table: EffortTable, at: IntArray) -> EffortTable:
     """The table of the games `at`."""
     names = ("effort", "score", "scale", "cost", "flagged")
     return EffortTable(*(np.ascontiguousarray(getattr(table, name)[:, at]) for name in names))
-
-
-def _repaired(
-    game: LeaderboardGame, table: EffortTable, found: NoisyEquilibrium, top: FloatArray
-) -> NoisyEquilibrium:
-    """Candidates that fail by one developer's far deviation: let it deviate, solve again, check again."""
-    for _ in range(_REPAIRS):
-        tempted = np.argmax(found.gain, axis=1)[:, None]
-        near = (found.gain.max(axis=1) < _HOPEFUL * game.prize_span) | (
-            np.take_along_axis(found.deviation, tempted, 1)[:, 0] == 0  # an entry fee not worth its while
-        )
-        left = np.flatnonzero((found.codes != 0) & near)
-        if not len(left):
-            break
-        part = select(game, left)
-        efforts = found.efforts[left].copy()
-        tempted = np.argmax(found.gain[left], axis=1)
-        rows = np.arange(len(left))
-        efforts[rows, tempted] = found.deviation[left][rows, tempted]
-        moved = _newton(part, efforts, top[left])
-        again = _checked(part, _rows_of(table, left), moved, top[left], int(found.starts[0]))
-        found = _better(found, again, left)
-    return found
 
 
 def _better(best: NoisyEquilibrium, found: NoisyEquilibrium, at: IntArray) -> NoisyEquilibrium:
@@ -194,9 +185,7 @@ def _better(best: NoisyEquilibrium, found: NoisyEquilibrium, at: IntArray) -> No
         values = getattr(best, name).copy()
         values[at[better]] = getattr(found, name)[better]
         changed[name] = values
-    starts = best.starts.copy()
-    starts[at] = found.starts
-    return replace(best, starts=starts, **changed)
+    return replace(best, **changed)
 
 
 def _grid(game: LeaderboardGame, top: FloatArray, count: int) -> FloatArray:
@@ -216,7 +205,9 @@ def _special(game: LeaderboardGame, table: EffortTable) -> IntArray:
     return np.stack([np.zeros(top.shape, np.int64), *((table.effort < e).sum(axis=0) for e in places)])
 
 
-def _sweeps(game: LeaderboardGame, table: EffortTable, start: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _sweeps(
+    game: LeaderboardGame, table: EffortTable, start: FloatArray, damping: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Efforts (B, n) after damped simultaneous best responses from `start`, and the regret there (B,)."""
 
     def last(values: FloatArray) -> FloatArray:
@@ -233,7 +224,7 @@ def _sweeps(game: LeaderboardGame, table: EffortTable, start: FloatArray) -> tup
         np.ascontiguousarray(game.penalty),
         noise.sigma,
         noise.items,
-        _SWEEPS,
+        damping,
     )
     return efforts, regret
 
@@ -336,9 +327,7 @@ def _solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
         return result
 
 
-def _checked(
-    game: LeaderboardGame, table: EffortTable, efforts: FloatArray, top: FloatArray, attempt: int
-) -> NoisyEquilibrium:
+def _checked(game: LeaderboardGame, table: EffortTable, efforts: FloatArray) -> NoisyEquilibrium:
     """Every developer's best deviation over its whole range: a scan, then the promising peaks to full accuracy.
 
     Where the scan alone finds a gain beyond all doubt, that is the gain reported.
@@ -346,7 +335,7 @@ def _checked(
     board = observe(game, efforts)
     at = profile(game, board)
     utilities, span = at.value, game.prize_span
-    settled = _settled(game, efforts, at.slope, top)
+    settled = _settled(game, efforts, at.slope, table.effort[-1])
     worth, blur = scan_table(game, board, table)
     best = np.argmax(worth, axis=0)[None]
     gain = np.maximum(np.take_along_axis(worth, best, 0)[0] - utilities, 0.0)
@@ -358,10 +347,11 @@ def _checked(
         gain[open_], deviation[open_] = _deviations(
             closer, near, _rows_of(table, open_), worth[:, open_], blur[open_], utilities[open_], settled[open_]
         )
+    gain[gain < 1e-13 * np.abs(game.prizes).max(axis=1, keepdims=True)] = 0.0  # rounding
     tolerance = TOLERANCE * span
     codes = np.where(gain.max(axis=1) <= tolerance, 0, 2)
     return NoisyEquilibrium(
-        game, codes, efforts, utilities, gain, deviation, tolerance, np.full(game.batch, attempt, dtype=np.int64)
+        game, codes, efforts, utilities, gain, deviation, tolerance, np.zeros(game.batch, dtype=np.int64)
     )
 
 
