@@ -85,7 +85,13 @@ class PayoffRows:
 
 
 def _stakes(game: LeaderboardGame) -> tuple[FloatArray, FloatArray]:
-    return np.ascontiguousarray(game.prizes), np.ascontiguousarray(game.penalty)
+    """Prizes and penalties beyond those of the last rank, (B, n): what everybody gets needs no quadrature."""
+    return tuple(np.ascontiguousarray(x - x[:, -1:]) for x in (game.prizes, game.penalty))  # type: ignore[return-value]
+
+
+def _for_sure(game: LeaderboardGame, flagged: FloatArray) -> FloatArray:
+    """What `_stakes` leaves out, (..., B, n)."""
+    return np.asarray(game.prizes[:, -1:] - flagged * game.penalty[:, -1:])
 
 
 def profile(game: LeaderboardGame, board: NoisyBoard, *, curvature: bool = False) -> PayoffRows:
@@ -96,7 +102,8 @@ def profile(game: LeaderboardGame, board: NoisyBoard, *, curvature: bool = False
     )
     rise = _whole(game, game.curve.derivative(game.head_start + board.efforts))
     slope = per_score * rise - game.cost.marginal(board.efforts)
-    return PayoffRows(value - game.cost.cost(board.efforts), slope, rise, per_score, by_rival)
+    value = value + _for_sure(game, flagged) - game.cost.cost(board.efforts)
+    return PayoffRows(value, slope, rise, per_score, by_rival)
 
 
 def payoff_rows(
@@ -110,14 +117,15 @@ def payoff_rows(
     def own(values: FloatArray) -> FloatArray:
         return np.broadcast_to(values, tried.shape)[b, i]
 
-    score, flagged = own(game.scores(tried)[0]), own(game.flagged(tried))
+    score, caught = own(game.scores(tried)[0]), game.flagged(tried)
+    flagged, sure = own(caught), own(_for_sure(game, caught))
     rise = own(game.curve.derivative(game.head_start + tried))
     value, per_score = single_payoffs(
         b, i, score, noise.scale(score), noise.scale_slope(score), flagged, board.score, board.scale, *_stakes(game),
         game.tie_order,
     )  # fmt: skip
     marginal, cost = own(game.cost.marginal(tried)), own(game.cost.cost(tried))
-    return PayoffRows(value - cost, per_score * rise - marginal, rise, per_score, np.zeros((0, 0, 0)))
+    return PayoffRows(value + sure - cost, per_score * rise - marginal, rise, per_score, np.zeros((0, 0, 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,7 @@ def scan_table(game: LeaderboardGame, board: NoisyBoard, table: EffortTable) -> 
     The second is a share of the prize span: 1e-5, or several times all of it where a score is certain or noises differ too much.
     """
     rewards, fine = scan_rewards(table.score, table.scale, table.flagged, board.score, board.scale, *_stakes(game))
-    return rewards - table.cost, np.where(fine, 1e-5, 4.0)
+    return rewards + _for_sure(game, table.flagged) - table.cost, np.where(fine, 1e-5, 4.0)
 
 
 def scan_payoffs(game: LeaderboardGame, board: NoisyBoard, efforts: FloatArray) -> FloatArray:

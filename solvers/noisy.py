@@ -189,12 +189,19 @@ def _better(best: NoisyEquilibrium, found: NoisyEquilibrium, at: IntArray) -> No
 
 
 def _grid(game: LeaderboardGame, top: FloatArray, count: int) -> FloatArray:
-    """Efforts (G, B, n) from zero to the top: log-spaced from 1e-4 of the top, the ends of what is free among them."""
+    """Efforts (G, B, n) from zero to the top: log-spaced from 1e-4 of the top, the ends of what is free among them.
+
+    With audits also those just below which one more success becomes too few: the power of the test jumps there.
+    """
     shares = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, count)])
-    efforts = shares[:, None, None] * top
-    extra = np.stack([game.free_effort(), np.fmin(game.plateau_effort(), game.free_effort() * 0.0 + top)])
+    extra = np.stack([game.free_effort(), game.plateau_effort()])
+    if game.audit is not None:
+        claims = game.audit.claim_steps()
+        claims = claims[(claims > game.scores(0.0)[0].min()) & (claims < game.scores(top)[0].max())]
+        reach = game.reach(claims[:, None, None], 0.0)
+        extra = np.concatenate([extra, np.where(np.isfinite(reach), reach * (1.0 - 1e-10), 0.0)])
     extra = np.where(np.isfinite(extra), np.minimum(extra, top), 0.0)
-    return np.asarray(np.sort(np.concatenate([efforts, extra]), axis=0))
+    return np.asarray(np.sort(np.concatenate([shares[:, None, None] * top, extra]), axis=0))
 
 
 def _special(game: LeaderboardGame, table: EffortTable) -> IntArray:
@@ -226,13 +233,29 @@ def _sweeps(
         noise.items,
         damping,
     )
-    return efforts, regret
+    return np.clip(efforts, 0.0, table.effort[-1]), regret
+
+
+def _kinks(game: LeaderboardGame) -> FloatArray:
+    """Efforts at which a cost may bend from flat to rising, (2, B, n), 0 where there are none."""
+    ends = np.stack([game.free_effort(), game.plateau_effort()])
+    return np.asarray(np.where(np.isfinite(ends), ends, 0.0))
 
 
 def _free_to_move(game: LeaderboardGame, efforts: FloatArray, slope: FloatArray, top: FloatArray) -> BoolArray:
     """Who can gain by a small change; the first step from zero costs an entry fee, where there is one."""
     held = (slope <= 0) | (np.broadcast_to(game.cost.entry_jump(), efforts.shape) > 0)
-    return np.asarray(~(((efforts <= 0) & held) | ((efforts >= top) & (slope >= 0))))
+    bent = (efforts > 0) & (efforts == _kinks(game)).any(axis=0) & (slope <= 0)  # falls beyond, rises up to it
+    with np.errstate(invalid="ignore"):
+        bent &= ~(slope + game.cost.marginal(efforts) < 0)
+    return np.asarray(~(((efforts <= 0) & held) | ((efforts >= top) & (slope >= 0)) | bent))
+
+
+def _unit(game: LeaderboardGame, top: FloatArray) -> FloatArray:
+    """Slopes are small or large beside the prize span per worthwhile effort, (B, n); 1 where there is nothing to win."""
+    return np.asarray(np.where(top > 0, game.prize_span[:, None] / np.maximum(top, 1e-300), 1.0)) + (
+        game.prize_span[:, None] == 0
+    )
 
 
 def _newton(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) -> FloatArray:
@@ -251,10 +274,12 @@ def _newton(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) -> Floa
         if not len(left):
             return result
         tried = np.clip(efforts + size[:, None] * step.move, 0.0, top)
+        for kink in _kinks(game):  # what is known of the slope ends there
+            tried = np.where((efforts - kink) * (tried - kink) < 0, kink, tried)
         its_slope, its_jacobian = _first_order(game, tried, top)
-        unit = game.prize_span[:, None] / np.maximum(top, 1e-300)
+        unit = _unit(game, top)
         after = np.where(_free_to_move(game, tried, its_slope, top) & step.judged, its_slope / unit, 0.0)
-        good = (np.sqrt((after**2).sum(axis=1)) < step.merit) | step.bent
+        good = ((np.sqrt((after**2).sum(axis=1)) < step.merit) | step.bent) & np.isfinite(tried).all(axis=1)
         efforts = np.where(good[:, None], tried, efforts)
         slope = np.where(good[:, None], its_slope, slope)
         jacobian = np.where(good[:, None, None], its_jacobian, jacobian)
@@ -281,7 +306,6 @@ class NewtonStep:
 def _newton_step(
     game: LeaderboardGame, efforts: FloatArray, top: FloatArray, slope: FloatArray, jacobian: FloatArray
 ) -> NewtonStep:
-    unit = game.prize_span[:, None] / np.maximum(top, 1e-300)
     moving = _free_to_move(game, efforts, slope, top)
     # where payoffs bend upwards a stationary point is the worst effort nearby: walk away from it, downhill never
     developer = np.arange(game.n)
@@ -292,8 +316,8 @@ def _newton_step(
     matrix[held, at, at] = 1.0
     away = np.where(slope < 0, -efforts, 0.5 * efforts + 0.02 * top)
     move = _solved(matrix, np.where(concave, -slope, np.where(bent, away, 0.0)))
-    with np.errstate(divide="ignore", invalid="ignore"):  # no span: nothing to move for
-        merit = np.sqrt((np.where(concave, slope / unit, 0.0) ** 2).sum(axis=1))
+    move = np.where(np.isfinite(move), move, 0.0)
+    merit = np.sqrt((np.where(concave, slope / _unit(game, top), 0.0) ** 2).sum(axis=1))
     return NewtonStep(move, merit, concave, bent.any(axis=1), (merit < 1e-12) & ~bent.any(axis=1))
 
 
@@ -349,7 +373,8 @@ def _checked(game: LeaderboardGame, table: EffortTable, efforts: FloatArray) -> 
         )
     gain[gain < 1e-13 * np.abs(game.prizes).max(axis=1, keepdims=True)] = 0.0  # rounding
     tolerance = TOLERANCE * span
-    codes = np.where(gain.max(axis=1) <= tolerance, 0, 2)
+    known = np.isfinite(efforts).all(axis=1) & np.isfinite(utilities).all(axis=1)
+    codes = np.where(known & (gain.max(axis=1) <= tolerance), 0, 2)
     return NoisyEquilibrium(
         game, codes, efforts, utilities, gain, deviation, tolerance, np.zeros(game.batch, dtype=np.int64)
     )
@@ -389,8 +414,7 @@ def _deviations(
 
 def _settled(game: LeaderboardGame, efforts: FloatArray, slope: FloatArray, top: FloatArray) -> BoolArray:
     """Whether an effort is a stationary point of the own payoff, so that the peak it is on need not be sought."""
-    unit = game.prize_span[:, None] / np.maximum(top, 1e-300)
-    return ~_free_to_move(game, efforts, slope, top) | (np.abs(slope) < 1e-9 * unit)
+    return ~_free_to_move(game, efforts, slope, top) | (np.abs(slope) < 1e-9 * _unit(game, top))
 
 
 def _promising(
@@ -409,7 +433,7 @@ def _promising(
         wider = np.abs(np.log(table.scale[1:] / table.scale[:-1]))
     slack = _BY_LOG_NOISE * np.where(np.isfinite(wider), wider, 1.0) + blur[:, None]
     if game.audit is not None:  # being flagged more often, or at another rank, may cost less
-        slack = slack + np.abs(np.diff(table.flagged, axis=0)) + _NEAR
+        slack = slack + np.abs(np.diff(table.flagged, axis=0)) * np.abs(game.penalty).max(axis=1, keepdims=True) + _NEAR
     most = np.where(game.audit is None, reward[1:], np.maximum(reward[1:], reward[:-1]))
     return np.asarray(most - left + slack * span > utilities)
 
