@@ -19,7 +19,7 @@ _MOST_KEPT = 8_000_000
 def _averages(errors: Any, score: Any, scale: Any, order: Any, band: Any, quality: Any, tau: Any, top: Any) -> None:
     draws, batch, n = errors.shape
     truth = np.empty((n, n), np.int64)
-    seen, by, place = np.empty(n), np.empty(n, np.int64), np.empty(n, np.int64)
+    seen, by = np.empty(n), np.empty(n, np.int64)
     for b in range(batch):
         most, pairs = quality[b].max(), 0
         for i in range(n):

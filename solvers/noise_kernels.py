@@ -1,4 +1,4 @@
-"""Compiled payoffs of the noisy game: all developers of a profile at once, single deviations, whole scans.
+"""Compiled payoffs of the noisy game: of all developers of a profile at once, and of single deviations.
 
 With rivals observed below y with probability b_j(y), V_i(y) is what developer i expects at the observed score y, and
 W_i(s) = integral of V_i(y) N(y; s, sigma(s)) dy what it expects at the score s. Every derivative is moved onto the own
@@ -12,23 +12,24 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba as nb
 import numpy as np
 
-__all__ = ["first_places", "profile_payoffs", "rank_chances", "scan_rewards", "single_payoffs"]
+from solvers.rank_kernels import count_rewards, expected_prize, kernel, pair_effect
+
+__all__ = ["common_points", "own_points", "profile_payoffs", "rivals_below", "single_payoffs"]
 
 _REACH = 7.5
 """Standard deviations integrated over: beyond them lie 1e-13."""
 _SURE = 8.3
 """Standard deviations beyond which a rival is certain to be above or below, to 1e-16."""
 _STEP = 0.36
-"""Step of the trapezoidal sums in the least standard deviation nearby: their error is below 1e-9 of the prizes, also where many are alike."""
+"""Step of the trapezoidal sums in the least standard deviation nearby.
+
+Their error is below 1e-9 of the prizes, also where many developers are alike.
+"""
 _MOST_POINTS = 4_000
 _LEAST_RATIO = 0.1
 """Noise of a rival over the own one below which the sums give way to panels."""
-_SCAN_REACH = 5.5
-_SCAN_STEP = 0.55
-_SCAN_POINTS = 20_000
 _ALIKE = 1e-6
 """Probabilities closer than this are not divided by their difference."""
 
@@ -36,65 +37,10 @@ _ROOT_HALF = math.sqrt(0.5)
 _PER_ROOT_TWO_PI = 1.0 / math.sqrt(2.0 * math.pi)
 _PANEL_NODES, _PANEL_WEIGHTS = np.polynomial.legendre.leggauss(10)
 _MARKS = np.array([-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0])
-_KERNEL: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "reassoc", "nsz"},
-}
 
 
-@nb.njit(**_KERNEL)
-def count_rewards(b: Any, count: int, sure: int, prizes: Any, suffix: Any, prefix: Any, members: Any) -> Any:
-    """Expected prizes at one observed score: of those surely above it, of those surely below, and of the others.
-
-    b : (count,), probability of being below, of the `count` developers who are not certain; `sure` are above.
-    members : (count,), filled with E[prizes[rivals above]] of each of them. Work space: suffix (n + 1, n + 2), prefix
-    (2, n + 1). All at once in O(count^2): the count above among those before i (prefix_i), and the expected prize
-    given that count among those after i (suffix_{i+1}).
-    """
-    n = len(prizes)
-    for c in range(count + 2):
-        suffix[count, c] = prizes[min(max(sure - 1 + c, 0), n - 1)]
-    for j in range(count - 1, -1, -1):
-        p = b[j]
-        after, here = suffix[j + 1], suffix[j]
-        for c in range(j + 2):
-            here[c] = p * after[c] + (1.0 - p) * after[c + 1]
-    old, new = prefix[0], prefix[1]
-    old[0] = 1.0
-    for i in range(count):
-        after, p = suffix[i + 1], b[i]
-        total = 0.0
-        for c in range(i + 1):
-            total += old[c] * after[c + 1]
-        members[i] = total
-        new[0] = p * old[0]
-        for c in range(1, i + 1):
-            new[c] = p * old[c] + (1.0 - p) * old[c - 1]
-        new[i + 1] = (1.0 - p) * old[i]
-        old, new = new, old
-    return suffix[0, 0], suffix[0, 1]
-
-
-@nb.njit(**_KERNEL)
-def pair_effect(b: Any, count: int, i: int, j: int, sure: int, prizes: Any, value: Any) -> float:
-    """E[prizes[N] - prizes[N + 1]] for the count N above among all but i and j: what passing a rival is worth."""
-    left = 0
-    for c in range(count - 1):
-        value[c] = prizes[sure + c] - prizes[min(sure + c + 1, len(prizes) - 1)]
-    left = count - 2
-    for k in range(count):
-        if k != i and k != j:
-            p = b[k]
-            for c in range(left):
-                value[c] = p * value[c] + (1.0 - p) * value[c + 1]
-            left -= 1
-    return value[0]
-
-
-@nb.njit(**_KERNEL)
-def _cover(score: Any, scale: Any, points: Any, widths: Any) -> int:
+@kernel
+def common_points(score: Any, scale: Any, points: Any, widths: Any) -> Any:
     """Trapezoidal points over the union of all score +- reach * scale, each piece with a step for its own least noise.
 
     Returns how many there are, or -1 where a score is certain or too many are needed.
@@ -126,7 +72,7 @@ def _cover(score: Any, scale: Any, points: Any, widths: Any) -> int:
     return filled
 
 
-@nb.njit(**_KERNEL)
+@kernel
 def profile_payoffs(
     score: Any, scale: Any, change: Any, bend: Any, prizes: Any, penalty: Any, flagged: Any, order: Any, curvature: Any
 ) -> Any:
@@ -147,10 +93,8 @@ def profile_payoffs(
     who, b, x, density = np.empty(n, np.int64), np.empty(n), np.empty(n), np.empty(n)
     won, lost, onto, moved, room = np.empty(n), np.zeros(n), np.empty(n), np.empty(n), np.empty(n + 1)
     for g in range(batch):
-        audited = False
-        for i in range(n):
-            audited = audited or (flagged[g, i] != 0 and penalty[g, 0] != 0) or np.any(penalty[g] != 0)
-        many = _cover(score[g], scale[g], points, widths)
+        audited = np.any(penalty[g] != 0)
+        many = common_points(score[g], scale[g], points, widths)
         if many < 0:
             for i in range(n):
                 value[g, i], slope[g, i] = single_payoff(
@@ -208,8 +152,8 @@ def profile_payoffs(
     return value, slope, by_rival
 
 
-@nb.njit(**_KERNEL)
-def _place(i: int, score: float, scale: float, rivals: Any, spread: Any) -> Any:
+@kernel
+def own_points(i: int, score: float, scale: float, rivals: Any, spread: Any) -> Any:
     """Points and weights (of the own Gaussian, summing to one) for a single developer i at a score, as y and weight."""
     n = len(rivals)
     if not scale > 0:
@@ -219,7 +163,7 @@ def _place(i: int, score: float, scale: float, rivals: Any, spread: Any) -> Any:
         if j != i and abs(rivals[j] - score) < _REACH * scale + _SURE * spread[j]:
             ratio = min(ratio, spread[j] / scale)
     if ratio >= _LEAST_RATIO:
-        half = int(math.ceil(_REACH / (_STEP * ratio)))
+        half = math.ceil(_REACH / (_STEP * ratio))
         step = _REACH / half
         y, weight = np.empty(2 * half + 1), np.empty(2 * half + 1)
         for k in range(2 * half + 1):
@@ -248,8 +192,8 @@ def _place(i: int, score: float, scale: float, rivals: Any, spread: Any) -> Any:
     return y, weight / weight.sum()
 
 
-@nb.njit(**_KERNEL)
-def _rivals_below(i: int, y: float, score: Any, scale: Any, order: Any, who: Any, b: Any) -> Any:
+@kernel
+def rivals_below(i: int, y: float, score: Any, scale: Any, order: Any, who: Any, b: Any) -> Any:
     """The rivals of i who are not certain at y, in `who` and `b`: how many, and how many are surely above."""
     count, sure = 0, 0
     for j in range(len(score)):
@@ -267,35 +211,23 @@ def _rivals_below(i: int, y: float, score: Any, scale: Any, order: Any, who: Any
     return count, sure
 
 
-@nb.njit(**_KERNEL)
-def _expected(b: Any, count: int, sure: int, prizes: Any, value: Any) -> float:
-    """E[prizes[sure + N]] for the count N above among rivals who are below with probability b (count,)."""
-    for c in range(count + 1):
-        value[c] = prizes[sure + c]
-    for k in range(count):
-        p = b[k]
-        for c in range(count - k):
-            value[c] = p * value[c] + (1.0 - p) * value[c + 1]
-    return value[0]
-
-
-@nb.njit(**_KERNEL)
+@kernel
 def single_payoff(
     i: int, own: float, sigma: float, one: float, caught: float, score: Any, scale: Any, prizes: Any, penalty: Any,
     order: Any,
 ) -> Any:  # fmt: skip
-    """Expected reward of developer i at the score `own` against rivals at (score, scale), and its slope by the score."""
+    """Expected reward of developer i at the score `own` against rivals at (score, scale), and its slope."""
     n = len(score)
     who, b, room = np.empty(n, np.int64), np.empty(n), np.empty(n + 1)
     audited = caught != 0 and np.any(penalty != 0)
-    points, weights = _place(i, own, sigma, score, scale)
+    points, weights = own_points(i, own, sigma, score, scale)
     value, slope = 0.0, 0.0
     for q in range(len(points)):
         y = points[q]
-        count, sure = _rivals_below(i, y, score, scale, order, who, b)
-        worth = _expected(b, count, sure, prizes, room)
+        count, sure = rivals_below(i, y, score, scale, order, who, b)
+        worth = expected_prize(b, count, sure, prizes, room)
         if audited:
-            worth -= caught * _expected(b, count, sure, penalty, room)
+            worth -= caught * expected_prize(b, count, sure, penalty, room)
         value += weights[q] * worth
         if sigma > 0:
             x = (y - own) / sigma
@@ -312,24 +244,24 @@ def single_payoff(
     return value, slope
 
 
-@nb.njit(**_KERNEL)
+@kernel
 def _single_curvature(
     i: int, one: float, two: float, caught: float, score: Any, scale: Any, change: Any, prizes: Any, penalty: Any,
     order: Any, result: Any,
-) -> None:  # fmt: skip
+) -> Any:  # fmt: skip
     """Derivatives of developer i's slope by all scores, added to result (n,); none where its own score is certain."""
     n, sigma = len(score), scale[i]
     if not sigma > 0:
         return
     who, b, room = np.empty(n, np.int64), np.empty(n), np.empty(n + 1)
-    points, weights = _place(i, score[i], sigma, score, scale)
+    points, weights = own_points(i, score[i], sigma, score, scale)
     for q in range(len(points)):
         y = points[q]
-        count, sure = _rivals_below(i, y, score, scale, order, who, b)
+        count, sure = rivals_below(i, y, score, scale, order, who, b)
         x = (y - score[i]) / sigma
         lean = (x + one * (x * x - 1.0)) / sigma
         turn = (two * (x * x - 1.0) - (1.0 + one * x) * (1.0 + 2.0 * one * x) / sigma - one * lean) / sigma
-        worth = _expected(b, count, sure, prizes, room) - caught * _expected(b, count, sure, penalty, room)
+        worth = expected_prize(b, count, sure, prizes, room) - caught * expected_prize(b, count, sure, penalty, room)
         result[i] += weights[q] * worth * (lean * lean + turn)
         for k in range(count):
             j = who[k]
@@ -340,7 +272,7 @@ def _single_curvature(
             result[j] -= weights[q] * lean * passing * density * (1.0 + z * change[j])
 
 
-@nb.njit(**_KERNEL)
+@kernel
 def single_payoffs(
     b: Any, i: Any, own: Any, sigma: Any, one: Any, caught: Any, score: Any, scale: Any, prizes: Any, penalty: Any,
     order: Any,
@@ -356,161 +288,3 @@ def single_payoffs(
             i[m], own[m], sigma[m], one[m], caught[m], score[g], scale[g], prizes[g], penalty[g], order[g]
         )
     return value, slope
-
-
-@nb.njit(**_KERNEL)
-def reward_table(first: float, step: float, many: int, score: Any, scale: Any, prizes: Any, sure_at: float) -> Any:
-    """What every developer expects at the observed scores first + step * 0..many-1, (n, many).
-
-    Rivals more than `sure_at` standard deviations away count as certain; a certain score is half below itself.
-    """
-    n = len(score)
-    table = np.empty((n, many))
-    suffix, prefix = np.empty((n + 1, n + 2)), np.empty((2, n + 1))
-    who, b, won = np.empty(n, np.int64), np.empty(n), np.empty(n)
-    side = np.empty(n, np.bool_)
-    for q in range(many):
-        y = first + q * step
-        count, sure = 0, 0
-        for j in range(n):
-            away, reach = y - score[j], sure_at * scale[j]
-            side[j] = away < -reach
-            if side[j]:
-                sure += 1
-            elif away <= reach:
-                who[count] = j
-                b[count] = 0.5 * math.erfc(-away / scale[j] * _ROOT_HALF) if scale[j] > 0 else 0.5
-                count += 1
-        over, under = count_rewards(b, count, sure, prizes, suffix, prefix, won)
-        for j in range(n):
-            table[j, q] = over if side[j] else under
-        for a in range(count):
-            table[who[a], q] = won[a]
-    return table
-
-
-@nb.njit(**_KERNEL)
-def smoothed(table: Any, first: float, step: float, own: float, sigma: float) -> float:
-    """Mean of a tabulated reward (Y,) over a Gaussian at `own`; linear between points where that is certain."""
-    many = len(table)
-    if not sigma > 0.2 * step:
-        place = min(max((own - first) / step, 0.0), many - 1.0)
-        k = min(int(place), many - 2)
-        return table[k] + (place - k) * (table[k + 1] - table[k])
-    delta = step / sigma
-    k = max(int(math.ceil((own - _SCAN_REACH * sigma - first) / step)), 0)
-    last = min(int((own + _SCAN_REACH * sigma - first) / step), many - 1)
-    x = (first + k * step - own) / sigma
-    # exp(-x^2 / 2) from point to point, by two products
-    weight, ratio, factor = math.exp(-0.5 * x * x), math.exp(-delta * (x + 0.5 * delta)), math.exp(-delta * delta)
-    total, mass = 0.0, 0.0
-    while k <= last:
-        total += weight * table[k]
-        mass += weight
-        weight *= ratio
-        ratio *= factor
-        k += 1
-    return total / mass
-
-
-@nb.njit(**_KERNEL)
-def scan_rewards(
-    own: Any, sigma: Any, flagged: Any, score: Any, scale: Any, prizes: Any, penalty: Any
-) -> Any:
-    """Expected rewards (G, B, n) at scores `own` (G, B, n), noise `sigma`, against rivals at score, scale (B, n).
-
-    Tabulates once per game what each observed score is worth, at the points of a trapezoidal sum, to 1e-5 of the prize
-    span. Also (B,): whether it is that exact; not where a score is certain, nor where noises differ too much.
-    """
-    tries, batch, n = own.shape
-    result, fine = np.empty((tries, batch, n)), np.ones(batch, np.bool_)
-    for g in range(batch):
-        least, low, high = np.inf, np.inf, -np.inf
-        for j in range(n):
-            fine[g] &= scale[g, j] > 0
-            if scale[g, j] > 0:
-                least = min(least, scale[g, j])
-            low, high = min(low, score[g, j]), max(high, score[g, j])
-            for t in range(tries):
-                fine[g] &= sigma[t, g, j] > 0
-                if sigma[t, g, j] > 0:
-                    least = min(least, sigma[t, g, j])
-                low = min(low, own[t, g, j] - _SCAN_REACH * sigma[t, g, j])
-                high = max(high, own[t, g, j] + _SCAN_REACH * sigma[t, g, j])
-        if not least < np.inf:
-            least = 1e-3
-        many = int(min((high - low) / (_SCAN_STEP * least) + 3.0, _SCAN_POINTS))
-        step = (high - low) / (many - 1) if high > low else least
-        fine[g] &= many < _SCAN_POINTS
-        table = reward_table(low, step, many, score[g], scale[g], prizes[g], _SURE)
-        audited = np.any(penalty[g] != 0)
-        for i in range(n):
-            for t in range(tries):
-                result[t, g, i] = smoothed(table[i], low, step, own[t, g, i], sigma[t, g, i])
-        if audited:
-            table = reward_table(low, step, many, score[g], scale[g], penalty[g], _SURE)
-            for i in range(n):
-                for t in range(tries):
-                    loss = smoothed(table[i], low, step, own[t, g, i], sigma[t, g, i])
-                    result[t, g, i] -= flagged[t, g, i] * loss
-    return result, fine
-
-
-@nb.njit(**_KERNEL)
-def first_places(score: Any, scale: Any, order: Any) -> Any:
-    """Probability that each developer is observed first, (B, n): E[product over rivals of P(below y)]."""
-    batch, n = score.shape
-    result = np.zeros((batch, n))
-    points, widths = np.empty(_MOST_POINTS), np.empty(_MOST_POINTS)
-    who, b = np.empty(n, np.int64), np.empty(n)
-    density, after = np.empty(n), np.empty(n + 1)
-    for g in range(batch):
-        many = _cover(score[g], scale[g], points, widths)
-        if many < 0:
-            for i in range(n):
-                ys, weights = _place(i, score[g, i], scale[g, i], score[g], scale[g])
-                for q in range(len(ys)):
-                    count, sure = _rivals_below(i, ys[q], score[g], scale[g], order[g], who, b)
-                    if sure == 0:
-                        result[g, i] += weights[q] * np.prod(b[:count])
-            continue
-        for q in range(many):
-            y, count = points[q], 0
-            for j in range(n):
-                z = (y - score[g, j]) / scale[g, j]
-                if z < -_SURE:
-                    count = 0
-                    break
-                if z <= _SURE:
-                    who[count], b[count] = j, 0.5 * math.erfc(-z * _ROOT_HALF)
-                    density[count] = math.exp(-0.5 * z * z) * _PER_ROOT_TWO_PI / scale[g, j]
-                    count += 1
-            after[count] = 1.0
-            for a in range(count - 1, -1, -1):
-                after[a] = after[a + 1] * b[a]
-            before = 1.0
-            for a in range(count):
-                result[g, who[a]] += widths[q] * density[a] * before * after[a + 1]
-                before *= b[a]
-    return result
-
-
-@nb.njit(**_KERNEL)
-def rank_chances(score: Any, scale: Any, order: Any) -> Any:
-    """Probability that developer i of one game is observed at rank r, (n, n), from score, scale and tie order (n,)."""
-    n = len(score)
-    result = np.zeros((n, n))
-    who, b, chance = np.empty(n, np.int64), np.empty(n), np.empty(n + 1)
-    for i in range(n):
-        points, weights = _place(i, score[i], scale[i], score, scale)
-        for q in range(len(points)):
-            count, sure = _rivals_below(i, points[q], score, scale, order, who, b)
-            chance[0] = 1.0
-            for k in range(count):
-                chance[k + 1] = (1.0 - b[k]) * chance[k]
-                for c in range(k, 0, -1):
-                    chance[c] = b[k] * chance[c] + (1.0 - b[k]) * chance[c - 1]
-                chance[0] *= b[k]
-            for c in range(count + 1):
-                result[i, sure + c] += weights[q] * chance[c]
-    return result

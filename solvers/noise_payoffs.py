@@ -1,4 +1,4 @@
-"""Payoffs of the noisy game: what each developer can expect at a profile of efforts, and by leaving it (DESIGN section 3).
+"""Payoffs of the noisy game: what developers expect at a profile of efforts, and by leaving it (DESIGN section 3).
 
 Given the score a developer is observed with, each rival is below it with a Gaussian probability, the rivals above are a
 Poisson-binomial count, and the developer's own noise is integrated out (`solvers.noise_kernels`). Here efforts become
@@ -14,7 +14,8 @@ import numpy as np
 from followers.arrays import FloatArray, IntArray
 from followers.game import LeaderboardGame
 from followers.measurement import Noise
-from solvers.noise_kernels import profile_payoffs, scan_rewards, single_payoffs
+from solvers.noise_kernels import profile_payoffs, single_payoffs
+from solvers.noise_scans import scan_rewards
 
 __all__ = [
     "EffortTable",
@@ -106,9 +107,7 @@ def profile(game: LeaderboardGame, board: NoisyBoard, *, curvature: bool = False
     return PayoffRows(value, slope, rise, per_score, by_rival)
 
 
-def payoff_rows(
-    game: LeaderboardGame, board: NoisyBoard, b: IntArray, i: IntArray, efforts: FloatArray
-) -> PayoffRows:
+def payoff_rows(game: LeaderboardGame, board: NoisyBoard, b: IntArray, i: IntArray, efforts: FloatArray) -> PayoffRows:
     """Payoff (M,) of developer i[m] of game b[m] at its effort efforts[m], rivals standing as on the board."""
     noise = noise_of(game)
     tried = board.efforts.copy()
@@ -150,7 +149,8 @@ def effort_table(game: LeaderboardGame, efforts: FloatArray) -> EffortTable:
 def scan_table(game: LeaderboardGame, board: NoisyBoard, table: EffortTable) -> tuple[FloatArray, FloatArray]:
     """Expected utilities at the efforts of a table against the board, (G, B, n), and how exact they are, (B,).
 
-    The second is a share of the prize span: 1e-5, or several times all of it where a score is certain or noises differ too much.
+    The second is a share of the prize span: 1e-5, or more than all of it where a score is certain or noises differ too
+    much.
     """
     rewards, fine = scan_rewards(table.score, table.scale, table.flagged, board.score, board.scale, *_stakes(game))
     return rewards + _for_sure(game, table.flagged) - table.cost, np.where(fine, 1e-5, 4.0)

@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba as nb
 import numpy as np
 
-from solvers.noise_kernels import count_rewards
+from solvers.rank_kernels import count_rewards, kernel
 
 __all__ = ["best_responses"]
 
@@ -24,22 +23,16 @@ _MOST_POINTS = 1_500
 _QUIET = 3e-5
 """Regret, as a share of the prize span, at which best responses have settled."""
 _ROOT_HALF = math.sqrt(0.5)
-_KERNEL: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "reassoc", "nsz"},
-}
 
 
-@nb.njit(**_KERNEL)
-def _scale(score: float, sigma: float, items: int) -> float:
+@kernel
+def _scale(score: float, sigma: float, items: int) -> Any:
     """Standard deviation of an observed score."""
     return sigma if items == 0 else math.sqrt(max(score * (1.0 - score), 0.0) / items)
 
 
-@nb.njit(**_KERNEL)
-def _between(x: float, xs: Any, ys: Any, first: float) -> float:
+@kernel
+def _between(x: float, xs: Any, ys: Any, first: float) -> Any:
     """ys at x, linear between the knots xs (non-decreasing); `first` stands for ys[0] between the first two."""
     low, high = 0, len(xs) - 1  # the least knot that is not below x
     if not x <= xs[high]:
@@ -56,8 +49,8 @@ def _between(x: float, xs: Any, ys: Any, first: float) -> float:
     return left + (x - xs[low - 1]) / (xs[low] - xs[low - 1]) * (ys[low] - left)
 
 
-@nb.njit(**_KERNEL)
-def _cubic(values: Any, place: float) -> float:
+@kernel
+def _cubic(values: Any, place: float) -> Any:
     """Values at 0..Y-1, interpolated by cubics; linear at the ends."""
     k = min(max(int(place), 0), len(values) - 2)
     t = place - k
@@ -73,15 +66,15 @@ def _cubic(values: Any, place: float) -> float:
     )
 
 
-@nb.njit(**_KERNEL)
+@kernel
 def _parabola(left: float, top: float, right: float) -> Any:
     """Where (in steps) and how much above its middle the parabola through three equidistant values peaks."""
     bent = 2.0 * top - left - right
     return (0.5 * (right - left) / bent, (right - left) ** 2 / (8.0 * bent)) if bent > 0 else (0.0, 0.0)
 
 
-@nb.njit(**_KERNEL)
-def _rewards(table: Any, first: float, step: float, score: Any, scale: Any, prizes: Any, work: Any) -> None:
+@kernel
+def _rewards(table: Any, first: float, step: float, score: Any, scale: Any, prizes: Any, work: Any) -> Any:
     """Fill table (Y, n) with what each developer expects at the observed scores first + step * 0..Y-1."""
     many, n = table.shape
     suffix, prefix, b, won, who, side = work
@@ -105,7 +98,7 @@ def _rewards(table: Any, first: float, step: float, score: Any, scale: Any, priz
             row[who[a]] = won[a]
 
 
-@nb.njit(**_KERNEL)
+@kernel
 def best_responses(
     effort: Any,
     score: Any,

@@ -10,8 +10,8 @@ from followers.arrays import FloatArray, IntArray
 from followers.game import LeaderboardGame
 from solvers.levels import tie_nodes
 from solvers.mixed import MixedEquilibrium
-from solvers.noise_kernels import first_places, rank_chances
 from solvers.noise_payoffs import noise_of, observe
+from solvers.noise_ranks import first_places, rank_chances
 from solvers.rank_kernels import expected_prizes
 
 __all__ = ["Standing", "mixed_standing", "noisy_above", "noisy_first", "noisy_standing", "sample_mixed", "sample_noisy"]
