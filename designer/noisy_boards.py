@@ -68,8 +68,16 @@ def averages_over_boards(
     order : (B, n), the smaller wins a tie. band : (n,), published band of each rank. quality : (B, n).
     """
     tau, top = np.empty(len(score)), np.empty(len(score))
-    arrays = (np.ascontiguousarray(x) for x in (errors, score, scale, order, band, quality))
-    _averages(*arrays, tau, top)
+    _averages(
+        errors,
+        np.ascontiguousarray(score),
+        np.ascontiguousarray(scale),
+        np.ascontiguousarray(order),
+        band,
+        np.ascontiguousarray(quality),
+        tau,
+        top,
+    )
     return tau, top
 
 

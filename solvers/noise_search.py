@@ -20,6 +20,8 @@ _REACH = 3.5
 _SURE = 2.75
 _STEP = 0.7
 _MOST_POINTS = 1_500
+_THERE = 0.1
+"""Distance from a special place, in standard deviations, within which a developer is put there."""
 _QUIET = 3e-5
 """Regret, as a share of the prize span, at which best responses have settled."""
 _ROOT_HALF = math.sqrt(0.5)
@@ -121,7 +123,7 @@ def best_responses(
     responses all go, sweep by sweep.
 
     The profile with the least regret of the sweeps is given, each developer exactly at a special place where that is
-    its best response.
+    its best response and close.
     """
     batch, n, knots = score.shape
     result, regret = np.empty((batch, n)), np.empty(batch)
@@ -186,7 +188,7 @@ def best_responses(
             _rewards(table, low, step, now, spread, prizes[g], work)
             if audited:
                 _rewards(lost, low, step, now, spread, penalty[g], work)
-            for q in range(max(from_ - 1, 0), min(to + 1, many)):
+            for q in range(max(from_ - 2, 0), min(to + 2, many)):  # cubics reach two further
                 smooth[q] = 0.0
                 for d in range(2 * width[q] + 1):
                     tap, row = taps[q, d], table[q - width[q] + d]
@@ -217,6 +219,9 @@ def best_responses(
                 for q in range(from_, to):  # between efforts that are further apart than the noise
                     if smooth[q, i] - price[q, i] > top:
                         top, response[i], held[i] = smooth[q, i] - price[q, i], low + q * step, -1
+                if held[i] >= 0 and abs(response[i] - now[i]) <= _THERE * spread[i]:
+                    continue
+                held[i] = -1
                 mine = _cubic(smooth[:, i], (now[i] - low) / step)
                 if now[i] > score[g, i, 0]:
                     mine -= _between(now[i], score[g, i], cost[g, i], entry[g, i])

@@ -199,7 +199,10 @@ def _sweeps(
     noise, shape = noise_of(game), game.head_start.shape
     score = np.clip(np.broadcast_to(game.scores(start)[0], shape), table.score[0], table.score[-1])
     efforts, regret = best_responses(
-        *(last(x) for x in (table.effort, table.score, table.cost, table.flagged)),
+        last(table.effort),
+        last(table.score),
+        last(table.cost),
+        last(table.flagged),
         np.ascontiguousarray(np.broadcast_to(game.cost.entry_jump(), shape)),
         last(places_of_kinks(game, table)),
         score,
