@@ -12,7 +12,7 @@ import numpy as np
 
 from followers.arrays import BoolArray, FloatArray, IntArray
 from followers.game import LeaderboardGame, select
-from solvers.noise_payoffs import EffortTable, NoisyBoard, observe, payoff_rows, profile, scan_table
+from solvers.noise_payoffs import EffortTable, NoisyBoard, noise_of, observe, payoff_rows, profile, scan_table
 
 __all__ = ["best_deviations", "effort_grid", "free_to_move", "kinks", "places_of_kinks", "rows_of", "slope_unit"]
 
@@ -151,8 +151,11 @@ def _promising(
     left = table.cost[:-1].copy()
     left[0] = np.maximum(left[0], game.cost.entry_jump())
     reward = worth + table.cost
+    least, most_noise = np.fmin(table.scale[1:], table.scale[:-1]), np.fmax(table.scale[1:], table.scale[:-1])
+    around = (table.score[:-1] < 0.5) & (table.score[1:] > 0.5)  # where a share of correct items is noisiest
+    most_noise = np.where(around, np.fmax(most_noise, noise_of(game).scale(0.5)), most_noise)
     with np.errstate(divide="ignore", invalid="ignore"):
-        wider = np.abs(np.log(table.scale[1:] / table.scale[:-1]))
+        wider = np.log(most_noise / least)
     slack = _BY_LOG_NOISE * np.where(np.isfinite(wider), wider, 1.0) + blur[:, None]
     if game.audit is not None:  # being flagged more often, or at another rank, may cost less
         slack = slack + np.abs(np.diff(table.flagged, axis=0)) * np.abs(game.penalty).max(axis=1, keepdims=True) + _NEAR
