@@ -12,7 +12,7 @@ from followers.arrays import FloatArray, IntArray
 
 __all__ = ["averages_over_boards", "drawn_errors"]
 
-_MOST_KEPT = 8_000_000
+_MOST_KEPT = 4_000_000
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
