@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from designer.noisy_boards import averages_over_boards, drawn_errors
 from designer.prizes import band_of_rank
 from designer.protocol import Protocol
 from designer.ranking import (
@@ -20,7 +21,7 @@ from followers.arrays import FloatArray, IntArray
 from followers.game import TieRule
 from followers.population import Population
 from solvers.inner import InnerAnswer, solve_inner
-from solvers.standings import noisy_above, noisy_first, sample_noisy
+from solvers.standings import noisy_above, noisy_first
 
 __all__ = [
     "LARGER_IS_BETTER",
@@ -152,11 +153,9 @@ def _shown(
     if len(sizes) == game.n:
         first = noisy_first(game, efforts)
         return expected_kendall_tau_b(noisy_above(game, efforts), quality), expected_top_one(first, quality)
-    rng = np.random.default_rng(seed)
-    drawn = sample_noisy(game, efforts, _BOARDS, rng)
-    boards = [published_ranks(one, np.zeros_like(one), game.tie_order, band) for one in drawn]
-    taus = np.mean([kendall_tau_b(b, quality) for b in boards], axis=0)
-    return taus, np.mean([top_one_correct(b, quality) for b in boards], axis=0)
+    mean = np.broadcast_to(game.scores(efforts)[0], efforts.shape)
+    errors = drawn_errors(seed, (_BOARDS, *efforts.shape))
+    return averages_over_boards(errors, mean, game.noise.scale(mean), game.tie_order, band, quality)
 
 
 def summarise(values: FloatArray, *, reason: str = "") -> Figure:

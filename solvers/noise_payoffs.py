@@ -1,31 +1,34 @@
-"""Payoffs of the noisy game: rank probabilities by quadrature over a developer's own noise (DESIGN section 3).
+"""Payoffs of the noisy game: what developers expect at a profile of efforts, and by leaving it (DESIGN section 3).
 
 Given the score a developer is observed with, each rival is below it with a Gaussian probability, the rivals above are a
-Poisson-binomial count, and the developer's own noise is integrated out. The quadrature is the trapezoidal rule, which
-for Gaussian integrands converges faster than any power of its step, also where rivals' noise is smaller than one's own
-(near a score of 0 or 1), where Gauss-Hermite nodes fall between the rivals' steps.
+Poisson-binomial count, and the developer's own noise is integrated out (`solvers.noise_kernels`). Here efforts become
+scores, noise and costs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from followers.arrays import FloatArray, IntArray
 from followers.game import LeaderboardGame
 from followers.measurement import Noise
-from solvers.rank_kernels import board_rewards, expected_prizes_and_slopes, smoothed_rewards
+from solvers.noise_kernels import profile_payoffs, single_payoffs
+from solvers.noise_scans import scan_rewards
 
-__all__ = ["NoisyBoard", "PayoffRows", "noise_of", "noise_rule", "observe", "payoff_rows", "scan_payoffs"]
-
-_REACH = 7.5
-"""Standard deviations integrated over: beyond them lie 1e-13."""
-_MOST_NODES = 401
-_CHUNK_CELLS = 4_000_000
-_MOST_POINTS = 40_000
-_ROOT_TWO_PI = float(np.sqrt(2.0 * np.pi))
+__all__ = [
+    "EffortTable",
+    "NoisyBoard",
+    "PayoffRows",
+    "effort_table",
+    "noise_of",
+    "observe",
+    "payoff_rows",
+    "profile",
+    "scan_payoffs",
+    "scan_table",
+]
 
 
 def noise_of(game: LeaderboardGame) -> Noise:
@@ -35,82 +38,77 @@ def noise_of(game: LeaderboardGame) -> Noise:
     return game.noise
 
 
-def noise_rule(ratio: float) -> tuple[FloatArray, FloatArray]:
-    """Nodes in standard deviations and weights summing to one; `ratio` is the least noise over the largest.
-
-    The step h = min(0.6, 0.9 ratio) leaves an error of about exp(-2 pi^2 ratio^2 / h^2) < 1e-10.
-    """
-    count = int(min(_MOST_NODES, 2 * np.ceil(_REACH / min(0.6, 0.9 * max(ratio, 1e-9))) + 1))
-    nodes = np.linspace(-_REACH, _REACH, count)
-    weights = np.exp(-0.5 * nodes**2)
-    return nodes, np.asarray(weights / weights.sum())
-
-
 @dataclass(frozen=True, slots=True)
 class NoisyBoard:
     """What rivals look like at a profile of efforts, all (B, n).
 
-    score, scale : mean and standard deviation of the observed score. nodes, weights : the quadrature rule (Q,).
+    score, scale : mean and standard deviation of the observed score. change, bend : first and second derivative of the
+    latter by the former.
     """
 
     efforts: FloatArray
     score: FloatArray
     scale: FloatArray
-    nodes: FloatArray
-    weights: FloatArray
+    change: FloatArray
+    bend: FloatArray
+
+
+def _whole(game: LeaderboardGame, values: FloatArray) -> FloatArray:
+    return np.ascontiguousarray(np.broadcast_to(values, game.head_start.shape))
 
 
 def observe(game: LeaderboardGame, efforts: FloatArray) -> NoisyBoard:
     """The board at efforts (B, n)."""
     noise = noise_of(game)
-    score = np.ascontiguousarray(np.broadcast_to(game.scores(efforts)[0], game.head_start.shape))
-    scale = noise.scale(score)
-    everywhere = np.stack([scale, *(noise.scale(game.scores(e)[0]) for e in (0.0, game.worthwhile_effort()))])
-    positive = everywhere[everywhere > 0]
-    ratio = float(positive.min() / positive.max()) if len(positive) else 1.0
-    return NoisyBoard(efforts, score, scale, *noise_rule(ratio))
-
-
-def _below(y: FloatArray, score: FloatArray, scale: FloatArray, wins_tie: Any) -> tuple[FloatArray, FloatArray]:
-    """Probability that an observed score N(score, scale) lies below y, and its derivative by y.
-
-    What is certain to 1e-16 is made exactly so. Scores without noise decide ties by `wins_tie`.
-    """
-    from scipy.special import ndtr
-
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        z = (y - score) / scale
-        density = np.where(scale > 0, np.exp(-0.5 * z**2) / (_ROOT_TWO_PI * scale), 0.0)
-    below = ndtr(z)
-    below[below < 1e-16] = 0.0
-    return np.where(np.isnan(z), wins_tie, below), density
+    score = _whole(game, game.scores(efforts)[0])
+    scale, change = noise.scale(score), noise.scale_slope(score)
+    bend = np.zeros_like(score)
+    if noise.items:  # (sigma^2)'' = -2 / items
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bend = np.where(scale > 0, -(1.0 / noise.items + change**2) / scale, 0.0)
+    return NoisyBoard(efforts, score, scale, change, bend)
 
 
 @dataclass(frozen=True, slots=True)
 class PayoffRows:
-    """Payoffs of developers i[m] of games b[m] at some effort of theirs, (M,).
+    """Payoffs of all developers at a profile, (B, n), or of developers i[m] of games b[m] at an effort of theirs, (M,).
 
     value : expected utility, prize units. slope : its derivative by the own effort, prize units per step, between the
-    steps of an audit's power. by_rival : (M, n), derivative of the slope of the expected *reward* in score by the score
-    of each rival, and by the own score at its own place; empty unless asked for. rise : score per step at the effort.
+    steps of an audit's power. rise : score per step at the effort. per_score : slope of the expected reward by the own
+    score. by_rival : derivatives of per_score by every score, (B, n, n), empty unless asked for.
     """
 
     value: FloatArray
     slope: FloatArray
-    by_rival: FloatArray
     rise: FloatArray
     per_score: FloatArray
+    by_rival: FloatArray
 
 
-def payoff_rows(
-    game: LeaderboardGame, board: NoisyBoard, b: IntArray, i: IntArray, efforts: FloatArray, *, curvature: bool = False
-) -> PayoffRows:
-    """Expected utility (M,) of developer i[m] of game b[m] at its effort efforts[m], rivals standing as on the board.
+def _stakes(game: LeaderboardGame) -> tuple[FloatArray, FloatArray]:
+    """Prizes and penalties beyond those of the last rank, (B, n): what everybody gets needs no quadrature."""
+    return tuple(np.ascontiguousarray(x - x[:, -1:]) for x in (game.prizes, game.penalty))  # type: ignore[return-value]
 
-    `curvature` also asks for the second derivatives. With the own score s, noise sigma(s), x = (y - s) / sigma, and V
-    the expected reward at the observed score y, V_j its derivative by P(j below y): d/ds E[f] =
-    E[f (x + sigma' (x^2 - 1))] / sigma moves every derivative onto the own Gaussian: V and V_j are all that is needed.
-    """
+
+def _for_sure(game: LeaderboardGame, flagged: FloatArray) -> FloatArray:
+    """What `_stakes` leaves out, (..., B, n)."""
+    return np.asarray(game.prizes[:, -1:] - flagged * game.penalty[:, -1:])
+
+
+def profile(game: LeaderboardGame, board: NoisyBoard, *, curvature: bool = False) -> PayoffRows:
+    """Everybody's payoff at the profile of the board; `curvature` also asks for the second derivatives."""
+    flagged = _whole(game, game.flagged(board.efforts))
+    value, per_score, by_rival = profile_payoffs(
+        board.score, board.scale, board.change, board.bend, *_stakes(game), flagged, game.tie_order, curvature
+    )
+    rise = _whole(game, game.curve.derivative(game.head_start + board.efforts))
+    slope = per_score * rise - game.cost.marginal(board.efforts)
+    value = value + _for_sure(game, flagged) - game.cost.cost(board.efforts)
+    return PayoffRows(value, slope, rise, per_score, by_rival)
+
+
+def payoff_rows(game: LeaderboardGame, board: NoisyBoard, b: IntArray, i: IntArray, efforts: FloatArray) -> PayoffRows:
+    """Payoff (M,) of developer i[m] of game b[m] at its effort efforts[m], rivals standing as on the board."""
     noise = noise_of(game)
     tried = board.efforts.copy()
     tried[b, i] = efforts
@@ -118,79 +116,46 @@ def payoff_rows(
     def own(values: FloatArray) -> FloatArray:
         return np.broadcast_to(values, tried.shape)[b, i]
 
-    score, flagged = own(game.scores(tried)[0]), own(game.flagged(tried))
+    score, caught = own(game.scores(tried)[0]), game.flagged(tried)
+    flagged, sure = own(caught), own(_for_sure(game, caught))
     rise = own(game.curve.derivative(game.head_start + tried))
-    nodes, weights, n = board.nodes, board.weights, game.n
-    penalty = game.penalty
-    audited = bool(np.any(penalty != 0) and np.any(flagged != 0))
-    value, per_score = np.empty(len(b)), np.empty(len(b))
-    by_rival = np.zeros((len(b), n) if curvature else (0, n))
-    chunk = max(1, _CHUNK_CELLS // (len(nodes) * n))
-    for start in range(0, len(b), chunk):
-        at = slice(start, start + chunk)
-        bb, ii = b[at], i[at]
-        scale, change = noise.scale(score[at])[:, None], noise.scale_slope(score[at])[:, None]
-        y = (score[at, None] + scale * nodes)[:, :, None]
-        rival, spread = board.score[bb][:, None, :], board.scale[bb][:, None, :]
-        order = game.tie_order[bb]
-        wins = (order[np.arange(len(bb)), ii][:, None] < order)[:, None, :]
-        below, density = _below(y, rival, spread, wins)
-        reward, slope = _rewards(game, below, bb, ii, flagged[at] if audited else None, penalty)
-        by_y = (slope * density).sum(axis=2)
-        value[at] = reward @ weights
-        per_score[at] = (by_y * (1.0 + change * nodes)) @ weights
-        if curvature:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                onto = np.where(scale > 0, (nodes + change * (nodes**2 - 1.0)) / scale, 0.0) * weights
-                lean = np.where(spread > 0, (y - rival) / spread, 0.0) * noise.scale_slope(rival)
-            moved = -slope * density * (1.0 + lean)
-            by_rival[at] = np.einsum("mq,mqj->mj", onto, moved)
-            by_rival[np.arange(start, start + len(bb)), ii] = (onto * by_y * (1.0 + change * nodes)).sum(axis=1)
+    value, per_score = single_payoffs(
+        b, i, score, noise.scale(score), noise.scale_slope(score), flagged, board.score, board.scale, *_stakes(game),
+        game.tie_order,
+    )  # fmt: skip
     marginal, cost = own(game.cost.marginal(tried)), own(game.cost.cost(tried))
-    return PayoffRows(value - cost, per_score * rise - marginal, by_rival, rise, per_score)
+    return PayoffRows(value + sure - cost, per_score * rise - marginal, rise, per_score, np.zeros((0, 0, 0)))
 
 
-def _rewards(
-    game: LeaderboardGame,
-    below: FloatArray,
-    b: IntArray,
-    i: IntArray,
-    flagged: FloatArray | None,
-    penalty: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Expected reward (M, Q) and its slopes (M, Q, n) for `below` (M, Q, n)."""
-    rows, count, n = below.shape
-    flat, who, which = below.reshape(-1, n), np.repeat(i, count), np.repeat(np.arange(rows), count)
-    value, slope = expected_prizes_and_slopes(flat, who, np.ascontiguousarray(game.prizes[b]), which)
-    if flagged is not None:
-        loss, by_rival = expected_prizes_and_slopes(flat, who, np.ascontiguousarray(penalty[b]), which)
-        caught = np.repeat(flagged, count)
-        value, slope = value - caught * loss, slope - caught[:, None] * by_rival
-    return value.reshape(rows, count), slope.reshape(rows, count, n)
+@dataclass(frozen=True, slots=True)
+class EffortTable:
+    """Efforts worth a look and what they lead to whatever rivals do, all (G, B, n), non-decreasing along G."""
+
+    effort: FloatArray
+    score: FloatArray
+    scale: FloatArray
+    cost: FloatArray
+    flagged: FloatArray
+
+
+def effort_table(game: LeaderboardGame, efforts: FloatArray) -> EffortTable:
+    """The table of efforts (G, B, n)."""
+    score = np.ascontiguousarray(np.broadcast_to(game.scores(efforts)[0], efforts.shape))
+    cost = np.ascontiguousarray(np.broadcast_to(game.cost.cost(efforts), efforts.shape))
+    flagged = np.ascontiguousarray(np.broadcast_to(game.flagged(efforts), efforts.shape))
+    return EffortTable(efforts, score, noise_of(game).scale(score), cost, flagged)
+
+
+def scan_table(game: LeaderboardGame, board: NoisyBoard, table: EffortTable) -> tuple[FloatArray, FloatArray]:
+    """Expected utilities at the efforts of a table against the board, (G, B, n), and how exact they are, (B,).
+
+    The second is a share of the prize span: 1e-5, or more than all of it where a score is certain or noises differ too
+    much.
+    """
+    rewards, fine = scan_rewards(table.score, table.scale, table.flagged, board.score, board.scale, *_stakes(game))
+    return rewards + _for_sure(game, table.flagged) - table.cost, np.where(fine, 1e-5, 4.0)
 
 
 def scan_payoffs(game: LeaderboardGame, board: NoisyBoard, efforts: FloatArray) -> FloatArray:
-    """Expected utilities at efforts (G, B, n) against the board, (G, B, n), to some 1e-5 of the prize span.
-
-    Tabulates what each observed score is worth once per game, on a grid finer than any noise, and interpolates.
-    """
-    noise = noise_of(game)
-    score = np.broadcast_to(game.scores(efforts)[0], efforts.shape)
-    scale = noise.scale(score)
-    result = -np.broadcast_to(game.cost.cost(efforts), efforts.shape)
-    flagged, penalty = game.flagged(efforts), game.penalty
-    for b in range(game.batch):
-        low = min(float((score[:, b] - _REACH * scale[:, b]).min()), float(board.score[b].min()))
-        high = max(float((score[:, b] + _REACH * scale[:, b]).max()), float(board.score[b].max()))
-        fine = board.scale[b][board.scale[b] > 0]
-        spacing = (float(fine.min()) if len(fine) else 1e-3) / 5.0
-        points = int(np.clip(np.ceil((high - low) / spacing) + 5, 32, _MOST_POINTS))
-        y = np.linspace(low, high, points)
-        below, _ = _below(y[:, None], board.score[b], board.scale[b], 0.5)
-        step = float(y[1] - y[0])
-        shape = (low, step, score[:, b], scale[:, b], board.nodes, board.weights)
-        worth = smoothed_rewards(board_rewards(below, game.prizes[b]), *shape)
-        if np.any(penalty[b] != 0):
-            worth = worth - flagged[:, b] * smoothed_rewards(board_rewards(below, penalty[b]), *shape)
-        result[:, b] += worth
-    return result
+    """Expected utilities at efforts (G, B, n) against the board, (G, B, n), to some 1e-5 of the prize span."""
+    return scan_table(game, board, effort_table(game, efforts))[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -18,7 +19,17 @@ from followers.arrays import BoolArray, FloatArray, IntArray
 from followers.game import LeaderboardGame, select
 from solvers.certificate import Status
 from solvers.claims import NoisyCertificate
-from solvers.noise_payoffs import NoisyBoard, noise_of, observe, payoff_rows, scan_payoffs
+from solvers.noise_deviations import (
+    best_deviations,
+    effort_grid,
+    free_to_move,
+    kinks,
+    places_of_kinks,
+    rows_of,
+    slope_unit,
+)
+from solvers.noise_payoffs import EffortTable, effort_table, noise_of, observe, profile
+from solvers.noise_search import best_responses
 
 __all__ = ["NoisyEquilibrium", "solve_noisy"]
 
@@ -26,14 +37,16 @@ TOLERANCE = 1e-7
 """A deviation that gains less than this share of R_1 - R_n is none: efforts are found to about its square root."""
 
 _SCAN = 97
-_SWEEPS = 12
-_NEWTON = 12
-_REPAIRS = 2
-_HOPEFUL = 0.02
-"""Largest gain, as a share of the span, with which a candidate is worth repairing."""
-_STARTS = (0.0, 0.5)
-"""Starts, as shares of the most effort that any prize could pay for."""
-_BATCH = 100
+_NEWTON = 25
+_WORTH_NEWTON = 5e-3
+"""Largest regret after best responses, as a share of the span, from which Newton's method is tried."""
+_STEADY = np.concatenate([np.linspace(0.7, 0.2, 12), np.linspace(0.5, 0.05, 12)])
+_STARTS = ((0.0, _STEADY, 1_000_000), (0.03, np.linspace(0.7, 0.08, 16), 1_000_000), (1.0, _STEADY, 8))
+"""Starts, as shares of the most effort that any prize could pay for, the damping of the sweeps from there, and up to
+how many developers they are worth their time."""
+_ANOTHER_START = 0.15
+"""Largest regret, as a share of the span, after which another start is tried."""
+_BATCH = 64
 _CODES = (Status.EXISTS, Status.ABSENT, Status.UNKNOWN)
 
 
@@ -118,39 +131,50 @@ def solve_noisy(game: LeaderboardGame) -> NoisyEquilibrium:
 
 
 def _solve_part(game: LeaderboardGame) -> NoisyEquilibrium:
-    best: NoisyEquilibrium | None = None
-    left = np.arange(game.batch)
-    for attempt, share in enumerate(_STARTS, start=1):
-        part = select(game, left)
-        top = part.worthwhile_effort()
-        efforts = _sweeps(part, np.maximum(share * top, part.free_effort()), top)
-        found = _repaired(part, _checked(part, _newton(part, efforts, top), top, attempt), top)
-        best = found if best is None else _better(best, found, left)
-        left = np.flatnonzero(best.codes != 0)
-        if not len(left):
+    top, span, shape = game.worthwhile_effort(), game.prize_span, game.head_start.shape
+    table = effort_table(game, effort_grid(game, top, _SCAN))
+    guess, regret = np.zeros(shape), np.full(game.batch, np.inf)
+    best = NoisyEquilibrium(
+        game=game,
+        codes=np.full(game.batch, 2),
+        efforts=guess.copy(),
+        utilities=np.full(shape, np.nan),
+        gain=np.full(shape, np.inf),
+        deviation=guess.copy(),
+        tolerance=TOLERANCE * span,
+        starts=np.zeros(game.batch, dtype=np.int64),
+    )
+    for share, damping, most in _STARTS:
+        left = np.flatnonzero((best.codes != 0) & ((best.starts == 0) | (regret <= _ANOTHER_START * span)))
+        if not len(left) or game.n > most:
             break
-    assert best is not None
-    return replace(best, game=game)
+        best.starts[left] += 1
+        part, its_table = select(game, left), rows_of(table, left)
+        start = np.maximum(share * top[left], part.free_effort())
+        efforts, its_regret = _sweeps(part, its_table, start, damping)
+        closer = left[its_regret < regret[left]]
+        guess[closer] = efforts[its_regret < regret[left]]
+        regret[left] = np.minimum(regret[left], its_regret)
+        hopeful = its_regret <= _WORTH_NEWTON * span[left]
+        at, part = left[hopeful], select(part, hopeful)
+        if len(at):
+            efforts = _newton(part, efforts[hopeful], top[at])
+            best = _better(best, _checked(part, rows_of(table, at), efforts), at)
+    failed = np.flatnonzero(best.codes != 0)
+    if len(failed):
+        best = _better(best, _checked(select(game, failed), rows_of(table, failed), guess[failed]), failed)
+    return best
 
 
-def _repaired(game: LeaderboardGame, found: NoisyEquilibrium, top: FloatArray) -> NoisyEquilibrium:
-    """Candidates that fail by one developer's far deviation: let it deviate, solve again, check again."""
-    for _ in range(_REPAIRS):
-        tempted = np.argmax(found.gain, axis=1)[:, None]
-        near = (found.gain.max(axis=1) < _HOPEFUL * game.prize_span) | (
-            np.take_along_axis(found.deviation, tempted, 1)[:, 0] == 0  # an entry fee not worth its while
-        )
-        left = np.flatnonzero((found.codes != 0) & near)
-        if not len(left):
-            break
-        part = select(game, left)
-        efforts = found.efforts[left].copy()
-        tempted = np.argmax(found.gain[left], axis=1)
-        rows = np.arange(len(left))
-        efforts[rows, tempted] = found.deviation[left][rows, tempted]
-        again = _checked(part, _newton(part, efforts, top[left]), top[left], int(found.starts[0]))
-        found = _better(found, again, left)
-    return found
+def _checked(game: LeaderboardGame, table: EffortTable, efforts: FloatArray) -> NoisyEquilibrium:
+    """The profiles `efforts` (B, n), equilibria where nobody's best deviation gains more than the tolerance."""
+    utilities, gain, deviation = best_deviations(game, table, efforts)
+    tolerance = TOLERANCE * game.prize_span
+    known = np.isfinite(efforts).all(axis=1) & np.isfinite(utilities).all(axis=1)
+    codes = np.where(known & (gain.max(axis=1) <= tolerance), 0, 2)
+    return NoisyEquilibrium(
+        game, codes, efforts, utilities, gain, deviation, tolerance, np.zeros(game.batch, dtype=np.int64)
+    )
 
 
 def _better(best: NoisyEquilibrium, found: NoisyEquilibrium, at: IntArray) -> NoisyEquilibrium:
@@ -161,96 +185,105 @@ def _better(best: NoisyEquilibrium, found: NoisyEquilibrium, at: IntArray) -> No
         values = getattr(best, name).copy()
         values[at[better]] = getattr(found, name)[better]
         changed[name] = values
-    starts = best.starts.copy()
-    starts[at] = found.starts
-    return replace(best, starts=starts, **changed)
+    return replace(best, **changed)
 
 
-def _grid(game: LeaderboardGame, top: FloatArray, count: int) -> FloatArray:
-    """Efforts (G, B, n) from zero to the top: log-spaced from 1e-4 of the top, the ends of what is free among them."""
-    shares = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, count)])
-    efforts = shares[:, None, None] * top
-    extra = np.stack([game.free_effort(), np.fmin(game.plateau_effort(), game.free_effort() * 0.0 + top)])
-    extra = np.where(np.isfinite(extra), np.minimum(extra, top), 0.0)
-    return np.asarray(np.sort(np.concatenate([efforts, extra]), axis=0))
+def _sweeps(
+    game: LeaderboardGame, table: EffortTable, start: FloatArray, damping: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Efforts (B, n) after damped simultaneous best responses from `start`, and the regret there (B,)."""
 
+    def last(values: Any) -> Any:
+        return np.ascontiguousarray(np.moveaxis(values, 0, -1))
 
-def _sweeps(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) -> FloatArray:
-    """Damped simultaneous best responses on a grid of efforts."""
-    grid = _grid(game, top, _SCAN // 2)
-    for sweep in range(_SWEEPS):
-        worth = scan_payoffs(game, observe(game, efforts), grid)
-        choice = np.argmax(worth, axis=0)
-        response = np.take_along_axis(grid, choice[None], axis=0)[0]
-        efforts = efforts + (0.6 if sweep < _SWEEPS // 2 else 0.3) * (response - efforts)
-    return np.asarray(efforts)
-
-
-def _everyone(game: LeaderboardGame) -> tuple[IntArray, IntArray]:
-    b, i = np.indices(game.head_start.shape)
-    return b.ravel(), i.ravel()
-
-
-def _free_to_move(game: LeaderboardGame, efforts: FloatArray, slope: FloatArray, top: FloatArray) -> BoolArray:
-    """Who can gain by a small change; the first step from zero costs an entry fee, where there is one."""
-    held = (slope <= 0) | (np.broadcast_to(game.cost.entry_jump(), efforts.shape) > 0)
-    return np.asarray(~(((efforts <= 0) & held) | ((efforts >= top) & (slope >= 0))))
+    noise, shape = noise_of(game), game.head_start.shape
+    score = np.clip(np.broadcast_to(game.scores(start)[0], shape), table.score[0], table.score[-1])
+    efforts, regret = best_responses(
+        last(table.effort),
+        last(table.score),
+        last(table.cost),
+        last(table.flagged),
+        np.ascontiguousarray(np.broadcast_to(game.cost.entry_jump(), shape)),
+        last(places_of_kinks(game, table)),
+        score,
+        np.ascontiguousarray(game.prizes),
+        np.ascontiguousarray(game.penalty),
+        noise.sigma,
+        noise.items,
+        damping,
+    )
+    return np.clip(efforts, 0.0, table.effort[-1]), regret
 
 
 def _newton(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) -> FloatArray:
-    """Newton's method on the first-order conditions within [0, top]; games that arrive or stall are left alone."""
-    efforts = efforts.copy()
-    left = np.arange(game.batch)
-    for _ in range(_NEWTON):
-        part = game if len(left) == game.batch else select(game, left)
-        efforts[left], going = _newton_step(part, efforts[left], top[left])
-        left = left[going]
-        if not len(left):
-            break
-    return efforts
-
-
-def _newton_step(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """Efforts after one damped step, and which games (B,) should go on."""
-    unit = game.prize_span[:, None] / np.maximum(top, 1e-300)
+    """Damped Newton's method on the first-order conditions within [0, top]; games that arrive or stall drop out."""
+    result = efforts.copy()
+    left, size = np.arange(game.batch), np.ones(game.batch)
     slope, jacobian = _first_order(game, efforts, top)
-    moving = _free_to_move(game, efforts, slope, top)
+    for _ in range(_NEWTON):
+        step = _newton_step(game, efforts, top, slope, jacobian)
+        going = ~step.arrived & (size > 0.3**4.5)
+        if not going.all():
+            result[left] = efforts
+            left, game, efforts, top = left[going], select(game, going), efforts[going], top[going]
+            slope, jacobian, size = slope[going], jacobian[going], size[going]
+            step = NewtonStep(*(getattr(step, name)[going] for name in ("move", "merit", "judged", "bent", "arrived")))
+        if not len(left):
+            return result
+        tried = np.clip(efforts + size[:, None] * step.move, 0.0, top)
+        for kink in kinks(game):  # what is known of the slope ends there
+            tried = np.where((efforts - kink) * (tried - kink) < 0, kink, tried)
+        its_slope, its_jacobian = _first_order(game, tried, top)
+        unit = slope_unit(game, top)
+        after = np.where(free_to_move(game, tried, its_slope, top) & step.judged, its_slope / unit, 0.0)
+        good = ((np.sqrt((after**2).sum(axis=1)) < step.merit) | step.bent) & np.isfinite(tried).all(axis=1)
+        efforts = np.where(good[:, None], tried, efforts)
+        slope = np.where(good[:, None], its_slope, slope)
+        jacobian = np.where(good[:, None, None], its_jacobian, jacobian)
+        size = np.where(good, 1.0, 0.3 * size)
+    result[left] = efforts
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class NewtonStep:
+    """A step of Newton's method in B games.
+
+    move : (B, n), steps. merit : (B,), how far the conditions of those `judged` (B, n) are from holding. bent : (B,),
+    whether someone walks away from a payoff minimum, which the merit does not judge. arrived : (B,).
+    """
+
+    move: FloatArray
+    merit: FloatArray
+    judged: BoolArray
+    bent: BoolArray
+    arrived: BoolArray
+
+
+def _newton_step(
+    game: LeaderboardGame, efforts: FloatArray, top: FloatArray, slope: FloatArray, jacobian: FloatArray
+) -> NewtonStep:
+    moving = free_to_move(game, efforts, slope, top)
     # where payoffs bend upwards a stationary point is the worst effort nearby: walk away from it, downhill never
     developer = np.arange(game.n)
     bent = moving & (jacobian[:, developer, developer] >= 0)
     concave = moving & ~bent
-    jacobian[~concave] = 0.0
+    matrix = np.where(concave[:, :, None], jacobian, 0.0)
     held, at = np.nonzero(~concave)
-    jacobian[held, at, at] = 1.0
+    matrix[held, at, at] = 1.0
     away = np.where(slope < 0, -efforts, 0.5 * efforts + 0.02 * top)
-    move = _solved(jacobian, np.where(concave, -slope, np.where(bent, away, 0.0)))
-    merit = np.sqrt((np.where(concave, slope / unit, 0.0) ** 2).sum(axis=1))
-    arrived = (merit < 1e-12) & ~bent.any(axis=1)
-    result = efforts.copy()
-    trying, size = np.flatnonzero(~arrived), 1.0
-    for _ in range(5):
-        if not len(trying):
-            break
-        part, most = select(game, trying), top[trying]
-        tried = np.clip(efforts[trying] + size * move[trying], 0.0, most)
-        b, i = _everyone(part)
-        new = payoff_rows(part, observe(part, tried), b, i, tried.ravel()).slope.reshape(tried.shape)
-        after = np.where(_free_to_move(part, tried, new, most) & concave[trying], new / unit[trying], 0.0)
-        good = (np.sqrt((after**2).sum(axis=1)) < merit[trying]) | bent[trying].any(axis=1)
-        result[trying[good]] = tried[good]
-        trying, size = trying[~good], 0.3 * size
-    going = ~arrived
-    going[trying] = False
-    return result, going
+    move = _solved(matrix, np.where(concave, -slope, np.where(bent, away, 0.0)))
+    move = np.where(np.isfinite(move), move, 0.0)
+    merit = np.sqrt((np.where(concave, slope / slope_unit(game, top), 0.0) ** 2).sum(axis=1))
+    walking = np.asarray(bent.any(axis=1))
+    return NewtonStep(move, merit, concave, walking, (merit < 1e-12) & ~walking)
 
 
 def _first_order(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Slopes of utilities by own efforts (B, n), and their derivatives by all efforts (B, n, n)."""
-    b, i = _everyone(game)
-    rows = payoff_rows(game, observe(game, efforts), b, i, efforts.ravel(), curvature=True)
-    shape, n = efforts.shape, game.n
-    rise, per_score = rows.rise.reshape(shape), rows.per_score.reshape(shape)
-    jacobian = rows.by_rival.reshape(*shape, n) * rise[:, :, None] * rise[:, None, :]
+    rows = profile(game, observe(game, efforts), curvature=True)
+    n, rise = game.n, rows.rise
+    jacobian = rows.by_rival * rise[:, :, None] * rise[:, None, :]
     # of curve and cost only first derivatives are known
     step = 1e-4 * (efforts + 1e-3 * top) + 1e-9 * (1.0 + efforts + game.head_start)
     place = game.head_start + efforts
@@ -260,8 +293,8 @@ def _first_order(game: LeaderboardGame, efforts: FloatArray, top: FloatArray) ->
     lower = np.maximum(efforts - step, 0.0)
     dearer = (game.cost.marginal(efforts + step) - game.cost.marginal(lower)) / (efforts + step - lower)
     developer = np.arange(n)
-    jacobian[:, developer, developer] += per_score * bend - dearer
-    return rows.slope.reshape(shape), jacobian
+    jacobian[:, developer, developer] += rows.per_score * bend - dearer
+    return rows.slope, jacobian
 
 
 def _solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
@@ -274,75 +307,3 @@ def _solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
             if np.linalg.matrix_rank(matrix[b]) == right.shape[1]:
                 result[b] = np.linalg.solve(matrix[b], right[b])
         return result
-
-
-def _checked(game: LeaderboardGame, efforts: FloatArray, top: FloatArray, attempt: int) -> NoisyEquilibrium:
-    """Every developer's best deviation over its whole range: a scan, then the promising peaks to full accuracy."""
-    board = observe(game, efforts)
-    b, i = _everyone(game)
-    at = payoff_rows(game, board, b, i, efforts.ravel())
-    utilities = at.value.reshape(efforts.shape)
-    settled = _settled(game, efforts, at.slope.reshape(efforts.shape), top)
-    grid = _grid(game, top, _SCAN)
-    worth = scan_payoffs(game, board, grid)
-    span = game.prize_span
-    gain, deviation = np.zeros_like(efforts), efforts.copy()
-    for k, bb, ii in _peaks(worth, utilities - 2e-4 * span[:, None]):
-        low, high = grid[np.maximum(k - 1, 0), bb, ii], grid[np.minimum(k + 1, len(grid) - 1), bb, ii]
-        other = ~(settled[bb, ii] & (low <= efforts[bb, ii]) & (efforts[bb, ii] <= high))
-        k, bb, ii, low, high = k[other], bb[other], ii[other], low[other], high[other]
-        value, where = _peak(game, board, bb, ii, low, high, grid[k, bb, ii])
-        better = value - utilities[bb, ii] > gain[bb, ii]
-        gain[bb[better], ii[better]] = (value - utilities[bb, ii])[better]
-        deviation[bb[better], ii[better]] = where[better]
-    # costs may jump or bend there, next to a place where the slope says that all is settled
-    plateau = np.where(np.isfinite(game.plateau_effort()), game.plateau_effort(), 0.0)
-    for special in (np.zeros_like(efforts), np.minimum(game.free_effort(), top), np.minimum(plateau, top)):
-        more = payoff_rows(game, board, b, i, special.ravel()).value.reshape(efforts.shape) - utilities
-        deviation = np.where(more > gain, special, deviation)
-        gain = np.maximum(gain, more)
-    tolerance = TOLERANCE * span
-    codes = np.where(gain.max(axis=1) <= tolerance, 0, 2)
-    return NoisyEquilibrium(
-        game, codes, efforts, utilities, gain, deviation, tolerance, np.full(game.batch, attempt, dtype=np.int64)
-    )
-
-
-def _settled(game: LeaderboardGame, efforts: FloatArray, slope: FloatArray, top: FloatArray) -> BoolArray:
-    """Whether an effort is a stationary point of the own payoff, so that the peak it is on need not be sought."""
-    unit = game.prize_span[:, None] / np.maximum(top, 1e-300)
-    return ~_free_to_move(game, efforts, slope, top) | (np.abs(slope) < 1e-9 * unit)
-
-
-def _peaks(worth: FloatArray, above: FloatArray) -> list[tuple[IntArray, IntArray, IntArray]]:
-    """Local maxima (k, b, i) of worth (G, B, n) that are not below `above` (B, n), one of each developer at a time."""
-    padded = np.concatenate([np.full_like(worth[:1], -np.inf), worth, np.full_like(worth[:1], -np.inf)])
-    peak = (worth >= padded[:-2]) & (worth > padded[2:]) & (worth >= above)
-    rank = np.cumsum(peak, axis=0)
-    return [np.nonzero(peak & (rank == r)) for r in range(1, int(rank[-1].max(initial=0)) + 1)]  # type: ignore[misc]
-
-
-def _peak(
-    game: LeaderboardGame,
-    board: NoisyBoard,
-    b: IntArray,
-    i: IntArray,
-    low: FloatArray,
-    high: FloatArray,
-    middle: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Best payoff and effort (M,) found around a peak: bisection of the slope, and the three efforts given."""
-    rows = payoff_rows(game, board, b, i, middle)
-    value, slope = rows.value, rows.slope
-    best, where = value, middle
-    left, right = np.where(slope > 0, middle, low), np.where(slope > 0, high, middle)
-    for end in (low, high):
-        value = payoff_rows(game, board, b, i, end).value
-        best, where = np.where(value > best, value, best), np.where(value > best, end, where)
-    for _ in range(18):
-        middle = 0.5 * (left + right)
-        rows = payoff_rows(game, board, b, i, middle)
-        value, slope = rows.value, rows.slope
-        best, where = np.where(value > best, value, best), np.where(value > best, middle, where)
-        left, right = np.where(slope > 0, middle, left), np.where(slope > 0, right, middle)
-    return best, where

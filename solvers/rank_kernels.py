@@ -6,12 +6,21 @@ Prizes depend on rivals only through how many are above, a Poisson-binomial coun
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numba as nb
 import numpy as np
 
-__all__ = ["board_rewards", "expected_prizes", "expected_prizes_and_slopes", "smoothed_rewards"]
+__all__ = ["count_rewards", "expected_prize", "expected_prizes", "expected_prizes_and_slopes", "kernel", "pair_effect"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(function: F) -> F:
+    """Compile a function; its sums may be reordered and fused, infinities and NaN mean what they mean."""
+    compiled = nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+    return cast(F, compiled(function))
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -90,66 +99,62 @@ def expected_prizes_and_slopes(below: Any, who: Any, prizes: Any, which: Any) ->
     return result, slopes
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def board_rewards(below: Any, prizes: Any) -> Any:
-    """Expected prize of every developer at every observed score, (Y, n), from below (Y, n) and prizes (n,).
+@kernel
+def count_rewards(b: Any, count: int, sure: int, prizes: Any, suffix: Any, prefix: Any, members: Any) -> Any:
+    """Expected prizes at one observed score: of those surely above it, of those surely below, and of the others.
 
-    below[y, j] : probability that j is observed below score y. All n at once in O(n^2): the count above among those
-    before i (prefix_i), and the expected prize given that count among those after i (suffix_{i+1}).
+    b : (count,), probability of being below, of the `count` developers who are not certain; `sure` are above.
+    members : (count,), filled with E[prizes[rivals above]] of each of them. Work space: suffix (n + 1, n + 2), prefix
+    (2, n + 1). All at once in O(count^2): the count above among those before i (prefix_i), and the expected prize
+    given that count among those after i (suffix_{i+1}).
     """
-    points, n = below.shape
-    result = np.empty((points, n))
-    suffix, prefix = np.empty((n + 1, n + 1)), np.empty(n + 1)
-    for y in range(points):
-        for c in range(n):
-            suffix[n, c] = prizes[c]
-        suffix[n, n] = prizes[n - 1]
-        for j in range(n - 1, 0, -1):
-            b = below[y, j]
-            for c in range(j + 1):
-                suffix[j, c] = b * suffix[j + 1, c] + (1.0 - b) * suffix[j + 1, c + 1]
-        prefix[0] = 1.0
-        for i in range(n):
-            total = 0.0
-            for c in range(i + 1):
-                total += prefix[c] * suffix[i + 1, c]
-            result[y, i] = total
-            b = below[y, i]
-            prefix[i + 1] = (1.0 - b) * prefix[i]
-            for c in range(i, 0, -1):
-                prefix[c] = b * prefix[c] + (1.0 - b) * prefix[c - 1]
-            prefix[0] *= b
-    return result
+    n = len(prizes)
+    for c in range(count + 2):
+        suffix[count, c] = prizes[min(max(sure - 1 + c, 0), n - 1)]
+    for j in range(count - 1, -1, -1):
+        p = b[j]
+        after, here = suffix[j + 1], suffix[j]
+        for c in range(j + 2):
+            here[c] = p * after[c] + (1.0 - p) * after[c + 1]
+    old, new = prefix[0], prefix[1]
+    old[0] = 1.0
+    for i in range(count):
+        after, p = suffix[i + 1], b[i]
+        total = 0.0
+        for c in range(i + 1):
+            total += old[c] * after[c + 1]
+        members[i] = total
+        new[0] = p * old[0]
+        for c in range(1, i + 1):
+            new[c] = p * old[c] + (1.0 - p) * old[c - 1]
+        new[i + 1] = (1.0 - p) * old[i]
+        old, new = new, old
+    return suffix[0, 0], suffix[0, 1]
 
 
-@nb.njit(cache=True, nogil=True, error_model="numpy")
-def smoothed_rewards(rewards: Any, first: float, step: float, score: Any, scale: Any, nodes: Any, weights: Any) -> Any:
-    """Mean over a developer's own noise of a tabulated reward, (G, n): sum_q weights_q rewards(score + scale nodes_q).
+@kernel
+def pair_effect(b: Any, count: int, i: int, j: int, sure: int, prizes: Any, value: Any) -> Any:
+    """E[prizes[N] - prizes[N + 1]] for the count N above among all but i and j: what passing a rival is worth."""
+    left = 0
+    for c in range(count - 1):
+        value[c] = prizes[sure + c] - prizes[min(sure + c + 1, len(prizes) - 1)]
+    left = count - 2
+    for k in range(count):
+        if k != i and k != j:
+            p = b[k]
+            for c in range(left):
+                value[c] = p * value[c] + (1.0 - p) * value[c + 1]
+            left -= 1
+    return value[0]
 
-    rewards : (Y, n) at scores first + step * 0..Y-1, interpolated by cubics; constant beyond both ends.
-    score, scale : (G, n).
-    """
-    tries, n = score.shape
-    points = rewards.shape[0]
-    result = np.zeros((tries, n))
-    for g in range(tries):
-        for i in range(n):
-            total = 0.0
-            for q in range(len(nodes)):
-                place = (score[g, i] + scale[g, i] * nodes[q] - first) / step
-                k = int(np.floor(place))
-                if k < 1:
-                    total += weights[q] * rewards[max(k, 0), i]
-                elif k > points - 3:
-                    total += weights[q] * rewards[points - 1, i]
-                else:
-                    t = place - k
-                    a, b, c, d = rewards[k - 1, i], rewards[k, i], rewards[k + 1, i], rewards[k + 2, i]
-                    total += weights[q] * (
-                        -a * t * (t - 1) * (t - 2) / 6
-                        + b * (t + 1) * (t - 1) * (t - 2) / 2
-                        - c * (t + 1) * t * (t - 2) / 2
-                        + d * (t + 1) * t * (t - 1) / 6
-                    )
-            result[g, i] = total
-    return result
+
+@kernel
+def expected_prize(b: Any, count: int, sure: int, prizes: Any, value: Any) -> Any:
+    """E[prizes[sure + N]] for the count N above among rivals who are below with probability b (count,)."""
+    for c in range(count + 1):
+        value[c] = prizes[sure + c]
+    for k in range(count):
+        p = b[k]
+        for c in range(count - k):
+            value[c] = p * value[c] + (1.0 - p) * value[c + 1]
+    return value[0]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from followers.arrays import FloatArray, IntArray
-from followers.game import LeaderboardGame, select
+from followers.game import LeaderboardGame
 from solvers.levels import tie_nodes
 from solvers.mixed import MixedEquilibrium
 from solvers.noise_payoffs import noise_of, observe
+from solvers.noise_ranks import first_places, rank_chances
 from solvers.rank_kernels import expected_prizes
 
 __all__ = ["Standing", "mixed_standing", "noisy_above", "noisy_first", "noisy_standing", "sample_mixed", "sample_noisy"]
@@ -52,32 +53,15 @@ def noisy_above(game: LeaderboardGame, efforts: FloatArray) -> FloatArray:
 
 def noisy_first(game: LeaderboardGame, efforts: FloatArray) -> FloatArray:
     """Probability that each developer is observed first at efforts (B, n), (B, n)."""
-    result = np.empty(efforts.shape)
-    for b, profile in enumerate(efforts):
-        below, who, weight = _noisy_rows(select(game, [b]), profile)
-        below[np.arange(len(who)), who] = 1.0
-        result[b] = (below.prod(axis=1) * weight).reshape(game.n, -1).sum(axis=1)
-    return result
-
-
-def _noisy_rows(game: LeaderboardGame, efforts: FloatArray) -> tuple[FloatArray, IntArray, FloatArray]:
-    """Per developer and node of its noise: how likely each rival is below (n Q, n), who it is, the node's weight."""
-    from scipy.special import ndtr
-
-    board, n = observe(game, efforts[None]), game.n
-    y = board.score[0][:, None] + board.scale[0][:, None] * board.nodes
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = (y[:, :, None] - board.score[0]) / board.scale[0]
-    order = game.tie_order[0]
-    below = np.where(np.isnan(z), (order[:, None] < order)[:, None, :], ndtr(z)).reshape(-1, n)
-    return below, np.repeat(np.arange(n), len(board.nodes)), np.tile(board.weights, n)
+    board = observe(game, efforts)
+    return np.asarray(first_places(board.score, board.scale, game.tie_order))
 
 
 def noisy_standing(game: LeaderboardGame, efforts: FloatArray) -> Standing:
     """Standing of a single noisy game (B = 1) at efforts (n,); exact pairs, ranks by quadrature."""
-    below, who, weight = _noisy_rows(game, efforts)
-    n = game.n
-    return Standing(noisy_above(game, efforts[None])[0], np.zeros((n, n)), _ranks(below, who, weight, n))
+    board, n = observe(game, efforts[None]), game.n
+    ranks = rank_chances(board.score[0], board.scale[0], game.tie_order[0])
+    return Standing(noisy_above(game, efforts[None])[0], np.zeros((n, n)), ranks)
 
 
 def _ranks(below: FloatArray, who: IntArray, weight: FloatArray, n: int) -> FloatArray:
