@@ -1,0 +1,102 @@
+"""Everything a report shows, computed before any of it is drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from followers.arrays import IntArray
+from followers.population import Population
+from followers.prior import RosterPrior
+from solvers.certificate import to_json
+from solvers.checker import CheckReport, check
+from solvers.inner import AnyCertificate, solve_inner
+from studies.propose import Proposal, Row
+from studies.report.audit_bars import AuditBars, audit_bars
+from studies.report.boards import Board, Trajectories, published_board, trajectories, true_order
+from studies.report.budget_margin import BudgetMargin, budget_margin
+from studies.report.overtaking import Overtaking, overtaking
+from studies.report.sensitivity import Importance, Turn, importances, turns
+
+__all__ = ["Compared", "Findings", "canonical", "digest", "find"]
+
+_MOST_DRAWS, _MOST_DRAWS_NOISY = 64, 8
+"""Draws on which sensitivities are scored: as many as the study, up to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One protocol of the scorecards, solved anew on the population as stated, and what the checker says of it."""
+
+    row: Row
+    overtaking: Overtaking
+    board: Board
+    certificate: AnyCertificate
+    checked: CheckReport
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the report shows; sensitivity_draws : populations on which each turn of a knob is scored."""
+
+    proposal: Proposal
+    truth: IntArray
+    compared: tuple[Compared, ...]
+    curves: Trajectories
+    margins: BudgetMargin
+    audits: AuditBars | None
+    turns: tuple[Turn, ...]
+    sensitivity_draws: int
+    importances: tuple[Importance, ...]
+
+
+def canonical(certificate: AnyCertificate) -> str:
+    """The one JSON text of a certificate: keys in order, no spaces."""
+    return json.dumps(to_json(certificate), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a text in UTF-8, hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def find(
+    proposal: Proposal, *, prior: RosterPrior, progress: Callable[[int, int], None] | None = None
+) -> Findings:
+    """Solve the compared protocols anew, and compute what the figures need. Deterministic given the proposal."""
+    population = proposal.population
+    chosen = proposal.result.nearest.protocol
+    compared = tuple(_compared(row, population) for row in proposal.rows)
+    marks = tuple((row.name, row.protocol.tune_steps) for row in proposal.rows if row.protocol.tune_steps > 0)
+    noisy = chosen.induce(population).noise is not None or chosen.precision > 0
+    draws = min(proposal.draws, _MOST_DRAWS_NOISY if noisy else _MOST_DRAWS)
+    # the same stream as the scorecards' fresh draws, so that both speak of the same populations
+    drawn = prior.draw(population, draws, np.random.default_rng([proposal.seed, 1]))
+    return Findings(
+        proposal=proposal,
+        truth=true_order(population),
+        compared=compared,
+        curves=trajectories(population, marks),
+        margins=budget_margin(population, chosen),
+        audits=audit_bars(population, chosen),
+        turns=turns(drawn, chosen, proposal.result.trials, progress=progress),
+        sensitivity_draws=draws,
+        importances=importances(proposal.result.trials),
+    )
+
+
+def _compared(row: Row, population: Population) -> Compared:
+    game = row.protocol.induce(population)
+    answer = solve_inner(game)
+    found = overtaking(game, answer)
+    return Compared(
+        row=row,
+        overtaking=found,
+        board=published_board(row.name, row.protocol, answer),
+        certificate=found.certificate,
+        checked=check(game, found.certificate),
+    )
