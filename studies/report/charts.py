@@ -17,7 +17,7 @@ from studies.report.svg import Scale, axes, circle, clip, document, path, short,
 __all__ = ["WIDTH", "bump", "front", "overtakes", "quality_of"]
 
 WIDTH = 400.0
-_NAME = 17  # letters of a developer's name that fit
+_NAME = 15  # letters of a developer's name that fit
 
 
 def quality_of(e: Evaluated) -> float:
@@ -66,7 +66,7 @@ def front(
             tip = f"{name}: tau-b {tau:.3f}, designer's cost {short(cost)}, on the fresh draws of the scorecard"
             parts.append(_diamond(x(cost), y(tau), "baseline", tip))
             side = "start" if x(cost) < WIDTH / 2 else "end"
-            parts.append(text(x(cost) + (8 if side == "start" else -8), y(tau) + 4 + 12 * (k % 2), name, "tick", side))
+            parts.append(text(x(cost) + (9 if side == "start" else -9), y(tau) + 3 - 9 * (k % 2), name, "tick", side))
     if math.isfinite(quality_of(chosen)):
         name = "recommended" if recommended else "nearest miss"
         place = x(chosen.scorecard.mean("designer_cost")), y(quality_of(chosen))
@@ -93,7 +93,7 @@ def bump(names: Sequence[str], truth: IntArray, boards: Sequence[Board]) -> str:
     """A line per developer: its true rank on the left, its place on each board to the right."""
     n = len(names)
     pitch = 15.0 if n > 12 else 22.0
-    columns = np.linspace(118, WIDTH - 14, 1 + len(boards))
+    columns = np.linspace(130, WIDTH - 14, 1 + len(boards))
     top = 44.0
     parts = [text(columns[0], 16, "true quality", "label", "middle")]
     for k, (x, board) in enumerate(zip(columns[1:], boards, strict=True)):
@@ -102,12 +102,12 @@ def bump(names: Sequence[str], truth: IntArray, boards: Sequence[Board]) -> str:
         parts.append(text(at, 16 if k % 2 else 30, board.name + ("" if board.settled else " *"), "label", anchor))
     for i, name in enumerate(names):
         places = [truth[i], *(b.place[i] for b in boards)]
-        moves = [p - truth[i] for p in places[1:]]
-        off = max((abs(int(m)) for m in moves), default=0)
-        css = "bump far" if off >= max(3, n // 8) else "bump"
         points = [(float(x), top + pitch * (int(p) - 1)) for x, p in zip(columns, places, strict=True)]
         words = ", ".join(f"{b.name} {int(b.place[i])}" for b in boards)
-        parts.append(path(points, css, f"{name}: true rank {int(truth[i])}; {words}"))
+        for k in range(len(boards)):
+            off = abs(int(places[k + 1]) - int(truth[i])) >= max(2, round(n / 12))
+            css = "bump far" if off else "bump"
+            parts.append(path(points[k : k + 2], css, f"{name}: true rank {int(truth[i])}; {words}"))
         parts += [circle(x, y, 2.6, "knot") for x, y in points]
         parts.append(text(columns[0] - 8, points[0][1] + 3.5, f"{clip(name, _NAME)} {int(truth[i])}", "tick", "end"))
     label = (
@@ -121,7 +121,7 @@ def overtakes(found: Overtaking, names: Sequence[str], title: str) -> str:
     """An arc diagram: developers from the top of the board, an arc from each tempted one to the rival it would pass."""
     n = len(names)
     pitch = 15.0 if n > 12 else 24.0
-    left, top = 132.0, 14.0
+    left, top = 136.0, 14.0
     row = {i: top + pitch * r for r, i in enumerate(found.order)}
     graph = as_graph(found, names)
     where = {name: i for i, name in enumerate(names)}

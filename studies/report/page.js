@@ -86,14 +86,14 @@
   function drawGraph(solved, paying) {
     const n = game.names.length;
     const pitch = n > 12 ? 15 : 24;
-    const left = 132, top = 14, width = 400;
+    const left = 136, top = 14, width = 400;
     const picture = svg("svg", {
       viewBox: `0 0 ${width} ${top + pitch * n + 12}`, role: "img",
       "aria-label": `Overtaking graph at these settings: ${paying.length} overtakes pay`,
     });
     const y = (i) => top + pitch * solved.ranks[i];
     solved.order.forEach((i, r) => {
-      const name = game.names[i].length > 17 ? `${game.names[i].slice(0, 16)}…` : game.names[i];
+      const name = game.names[i].length > 15 ? `${game.names[i].slice(0, 14)}…` : game.names[i];
       const strong = paying.includes(i) ? "tick strong" : "tick";
       picture.append(
         svg("text", { x: left - 10, y: y(i) + 3.5, class: strong, "text-anchor": "end" }, `${r + 1}  ${name}`),

@@ -71,8 +71,7 @@ def page(findings: Findings, provenance: Provenance) -> str:
     )
     parts = [
         sections.scorecard_section(proposal),
-        sections.front_section(proposal),
-        sections.ranking_section(findings),
+        f'<div class="pair">{sections.front_section(proposal)}{sections.ranking_section(findings)}</div>',
         sections.overtaking_section(findings),
         sections.steps_section(findings),
         sections.audit_section(findings),

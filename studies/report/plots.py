@@ -123,7 +123,7 @@ def sensitivity(knob: str, turned: Sequence[Turn]) -> str:
     for k, t in enumerate(rows):
         assert t.figures is not None
         y = top + pitch * k + 8
-        parts.append(text(160, y + 4, clip(t.value, 27), "tick strong" if t.chosen else "tick", "end"))
+        parts.append(text(160, y + 4, clip(t.label, 24), "tick strong" if t.chosen else "tick", "end"))
         for metric, css in (("pure_share", "square"), ("kendall_tau", "round")):
             f = t.figures[metric]
             if f.mean is None:

@@ -58,8 +58,8 @@ def recommendation(findings: Findings) -> tuple[str, str]:
         )
     verb = "the cheapest" if goal.minimise else "the best"
     return (
-        f"Use {words}: {verb} protocol tried that meets the goal ({goal.sentence()}).",
-        f"With it {outcome}, at a designer's cost of {number(card.mean('designer_cost'))}.",
+        f"Use {words}: {verb} protocol tried that met the goal in the search ({goal.sentence()}).",
+        f"On fresh draws and the population as stated, {outcome}, at a designer's cost of {number(card.mean('designer_cost'))}.",
     )
 
 
@@ -75,7 +75,8 @@ def scorecard_section(proposal: Proposal) -> str:
         ["stability margin", *(number(float(r.stated.values["margin"][0])) for r in rows)],
     ]
     columns = ["", *(r.name for r in rows)]
-    drawn = [[m, *(figure_words(r.card.figures[m]) for r in rows), METRICS[m]] for m in METRICS]
+    drawn = [[m, *(figure_words(r.card.figures[m]) for r in rows)] for m in METRICS]
+    meaning = data_table("What the figures mean", ("figure", "what it is"), list(METRICS.items()), css="facts")
     reasons = dict.fromkeys(f.reason for r in rows for f in r.card.figures.values() if f.mean is None)
     undecided = [f"{r.name} {r.card.unknown}" for r in rows if r.card.unknown]
     notes = [f"–: {reason}." for reason in reasons]
@@ -86,7 +87,8 @@ def scorecard_section(proposal: Proposal) -> str:
         "scorecards",
         "Scorecards side by side",
         data_table("The population as stated", columns, stated, css="cards"),
-        data_table(fresh, [*columns, "what it is"], drawn, css="cards"),
+        data_table(fresh, columns, drawn, css="cards"),
+        f"<details><summary>What the figures mean</summary>{meaning}</details>",
         *(paragraph(n, "note") for n in notes),
     )
 

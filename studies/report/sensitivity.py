@@ -13,7 +13,7 @@ from designer.scorecard import Figure, play, scorecard
 from designer.search import Evaluated
 from followers.population import Population
 
-__all__ = ["IMPORTANCE_OF", "Importance", "Turn", "importances", "knobs_tried", "turns", "value_words"]
+__all__ = ["IMPORTANCE_OF", "Importance", "Turn", "importances", "knobs_tried", "turns"]
 
 IMPORTANCE_OF = {"pure_share": True, "kendall_tau": True, "designer_cost": False}
 """The figures whose importances are shown, and whether more of it is better."""
@@ -27,11 +27,13 @@ _LEAST_TRIALS = 12
 class Turn:
     """One knob set to another value, the others as recommended; `chosen` marks the recommendation itself.
 
+    value, label : in words, and short.
     figures : of the scorecard, on the draws given; None with a `problem` where the population does not allow the value.
     """
 
     knob: str
     value: str
+    label: str
     chosen: bool
     figures: dict[str, Figure] | None
     problem: str = ""
@@ -45,11 +47,6 @@ class Importance:
     shares: dict[str, float]
     trials: int
     reason: str = ""
-
-
-def value_words(knob: Knob, value: Any) -> str:
-    """A knob's value in words."""
-    return knob.phrase(value)
 
 
 def knobs_tried(trials: Sequence[Evaluated]) -> tuple[str, ...]:
@@ -70,15 +67,25 @@ def turns(
     for k, (name, value) in enumerate(wanted):
         if progress is not None:
             progress(k, len(wanted))
-        words = value_words(knobs()[name], value)
+        words, label = knobs()[name].phrase(value), _label(knobs()[name], value)
         own = value == getattr(chosen, name)
         try:
             figures = dict(scorecard(play(replace(chosen, **{name: value}), population)).figures)
         except ValueError as error:
-            found.append(Turn(name, words, own, None, str(error)))
+            found.append(Turn(name, words, label, own, None, str(error)))
         else:
-            found.append(Turn(name, words, own, figures))
+            found.append(Turn(name, words, label, own, figures))
     return tuple(found)
+
+
+def _label(knob: Knob, value: Any) -> str:
+    """A number as it is, anything else as a file says it."""
+    if isinstance(value, int | float):
+        return f"{value:,.6g}"
+    written = knob.write(value)
+    if isinstance(written, dict):
+        return " ".join(f"{k} {v:g}" if isinstance(v, int | float) else f"{k} {v}" for k, v in written.items())
+    return str(written) if written else "as default"
 
 
 def _values(name: str, chosen: Protocol, trials: Sequence[Evaluated]) -> list[Any]:
