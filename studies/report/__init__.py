@@ -1,4 +1,4 @@
-"""Reports people look at: one self-contained page per study with figures, tables, certificates, a panel to turn the knobs."""
+"""Reports people look at: one self-contained page per study, with figures, tables, certificates and a what-if panel."""
 
 from studies.report.page import write_report
 from studies.report.source import Loaded, Provenance, load_proposal

@@ -53,7 +53,9 @@ def budget_margin(population: Population, protocol: Protocol, *, upto: float | N
     except ValueError as error:
         intervals, undecided, note = None, 0.0, str(error).removeprefix("design budget: ")
     fast = game.exact
-    steps = np.unique(np.concatenate([np.linspace(0.0, end, _POINTS if fast else _POINTS_NOISY), [protocol.tune_steps]]))
+    ends = [x for interval in intervals or () for x in interval]  # narrow dips lie between the points of a grid
+    grid = np.linspace(0.0, end, _POINTS if fast else _POINTS_NOISY)
+    steps = np.unique(np.concatenate([grid, ends if fast else [], [protocol.tune_steps]]))
     if fast:
         several = _at_budgets(game, steps)
         margin = check_free_effort(several).margins.min(axis=1)

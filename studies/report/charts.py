@@ -46,16 +46,14 @@ def front(
     quality = [quality_of(e) for e in [*shown, *best, chosen]] + [q for _, _, q in marks]
     quality = [q for q in quality if math.isfinite(q)] or [0.0, 1.0]
     low = min(quality)
-    x = Scale(0.0, max(max(costs), 1.0) * 1.02, 42, WIDTH - 10, "linear")
-    y = Scale(low - 0.05 * (1 - low) - 0.005, max(1.0, max(quality)), 250, 26)
+    x = Scale(0.0, max(1.0, *costs) * 1.02, 42, WIDTH - 10, "linear")
+    y = Scale(low - 0.05 * (1 - low) - 0.005, max(1.0, *quality), 250, 26)
     parts = [axes(x, y, "designer's cost, tuning steps × billions of parameters", "Kendall tau-b, published vs true")]
     for e in shown:
         if e.protocol not in on_front:
             css, kind = ("dot ok", "meets the goal") if e.feasible else ("dot no", "misses the goal")
             parts.append(circle(x(e.scorecard.mean("designer_cost")), y(quality_of(e)), 3, css, _point_words(e, kind)))
-    ordered = sorted(
-        (e for e in best if math.isfinite(quality_of(e))), key=lambda e: e.scorecard.mean("designer_cost")
-    )
+    ordered = sorted((e for e in best if math.isfinite(quality_of(e))), key=lambda e: e.scorecard.mean("designer_cost"))
     if len(ordered) > 1:
         parts.append(path([(x(e.scorecard.mean("designer_cost")), y(quality_of(e))) for e in ordered], "front"))
     for e in ordered:
@@ -110,9 +108,8 @@ def bump(names: Sequence[str], truth: IntArray, boards: Sequence[Board]) -> str:
             parts.append(path(points[k : k + 2], css, f"{name}: true rank {int(truth[i])}; {words}"))
         parts += [circle(x, y, 2.6, "knot") for x, y in points]
         parts.append(text(columns[0] - 8, points[0][1] + 3.5, f"{clip(name, _NAME)} {int(truth[i])}", "tick", "end"))
-    label = (
-        f"Bump chart of {n} developers: true rank on the left, then the place on the boards of "
-        + ", ".join(b.name for b in boards)
+    label = f"Bump chart of {n} developers: true rank on the left, then the place on the boards of " + ", ".join(
+        b.name for b in boards
     )
     return document(parts, WIDTH, top + pitch * n, label)
 
@@ -132,7 +129,9 @@ def overtakes(found: Overtaking, names: Sequence[str], title: str) -> str:
         parts.append(circle(left, row[i], 3, "knot"))
     edges = [(where[u], where[v], d) for u, v, d in graph.edges(data=True)]
     for i, j, data in sorted(edges, key=lambda e: bool(e[2]["race"])):
-        parts.append(_arc(left, row[i], row[j], "race" if data["race"] else "pays", _edge_words(names[i], names[j], data)))
+        parts.append(
+            _arc(left, row[i], row[j], "race" if data["race"] else "pays", _edge_words(names[i], names[j], data))
+        )
     if not edges:
         nearest = found.overtakes[:3]
         for o in nearest:
@@ -150,9 +149,9 @@ def overtakes(found: Overtaking, names: Sequence[str], title: str) -> str:
 
 def _edge_words(who: str, whom: str, data: dict[str, object]) -> str:
     cost = data["cost"]
-    price = f" at a cost of {cost:.4g}" if isinstance(cost, float) else ""
+    price = f": cost {cost:.4g}, prize gain {data['gain']:.4g}" if isinstance(cost, float) else ""
     race = "; part of the race that never ends" if data["race"] else ""
-    return f"{who} passes {whom} with {data['effort']:,.4g} steps{price}: prize gain {data['gain']:.4g}{race}"
+    return f"{who} passes {whom} with {data['effort']:,.4g} steps{price}, net gain {data['net']:.4g}{race}"
 
 
 def _arc(x: float, y1: float, y2: float, css: str, tip: str) -> str:

@@ -64,9 +64,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def find(
-    proposal: Proposal, *, prior: RosterPrior, progress: Callable[[int, int], None] | None = None
-) -> Findings:
+def find(proposal: Proposal, *, prior: RosterPrior, progress: Callable[[int, int], None] | None = None) -> Findings:
     """Solve the compared protocols anew, and compute what the figures need. Deterministic given the proposal."""
     population = proposal.population
     chosen = proposal.result.nearest.protocol

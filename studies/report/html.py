@@ -20,7 +20,9 @@ def data_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[obj
     """
     head = "".join(f'<th scope="col">{escape(c)}</th>' for c in columns)
     body = "".join(
-        f'<tr><th scope="row">{escape(str(row[0]))}</th>' + "".join(f"<td>{escape(str(c))}</td>" for c in row[1:]) + "</tr>"
+        f'<tr><th scope="row">{escape(str(row[0]))}</th>'
+        + "".join(f"<td>{escape(str(c))}</td>" for c in row[1:])
+        + "</tr>"
         for row in rows
     )
     return (
@@ -40,7 +42,7 @@ def figure(
     """A picture, how to read it, and its data as a table."""
     table = data_table(f"Data of: {title}", columns, rows)
     return (
-        f'<figure><h3>{escape(title)}</h3>{picture}<figcaption>{escape(caption)}</figcaption>'
+        f"<figure><h3>{escape(title)}</h3>{picture}<figcaption>{escape(caption)}</figcaption>"
         f"<details><summary>Data as a table, {len(rows)} rows</summary>{table}</details></figure>"
     )
 

@@ -13,11 +13,10 @@ from followers.game import LeaderboardGame, TieRule
 from solvers.audited import solve_audited
 from solvers.certificate import Certificate, Status
 from solvers.claims import NoisyCertificate
-from solvers.inner import AnyCertificate, InnerAnswer, solve_inner
 from solvers.finite import profile_payoffs
+from solvers.inner import AnyCertificate, InnerAnswer, solve_inner
 from solvers.ladder import prize_unit
 from solvers.lattice import profile_deviations
-
 from solvers.rounded import RoundedEquilibria, solve_rounded
 
 if TYPE_CHECKING:
@@ -113,8 +112,8 @@ def overtaking(game: LeaderboardGame, answer: InnerAnswer | None = None) -> Over
 def as_graph(found: Overtaking, names: Sequence[str]) -> nx.DiGraph:
     """The graph: an edge from each developer whose best deviation pays to the rival it passes, and the race's passes.
 
-    Edges carry effort (steps), cost, gain (prize units) and `race`. The race is marked on the edges of its strongly
-    connected part: those are the ones that come round again.
+    Edges carry effort (steps), cost, gain and net (prize units; the first two None for a move of the race, which starts
+    elsewhere) and `race`. The race is marked on the edges of its strongly connected part, those that come round again.
     """
     import networkx as nx
 
@@ -123,18 +122,18 @@ def as_graph(found: Overtaking, names: Sequence[str]) -> nx.DiGraph:
     for o in found.paying:
         if o.target is not None:
             graph.add_edge(
-                names[o.developer], names[o.target], effort=o.effort, cost=o.cost, gain=o.gain, race=False, pays=True
+                names[o.developer], names[o.target], effort=o.effort, cost=o.cost, gain=o.gain, net=o.net, race=False
             )
     passes = nx.DiGraph()
     for s in found.race:
         if s.passed is not None:
-            passes.add_edge(names[s.developer], names[s.passed], effort=s.effort, gain=s.gain)
+            passes.add_edge(names[s.developer], names[s.passed], effort=s.effort, net=s.gain)
     for part in nx.strongly_connected_components(passes):
         for u, v, step in passes.subgraph(part).edges(data=True):
             if graph.has_edge(u, v):
                 graph.edges[u, v]["race"] = True
             else:
-                graph.add_edge(u, v, effort=step["effort"], cost=None, gain=step["gain"], race=True, pays=True)
+                graph.add_edge(u, v, effort=step["effort"], cost=None, gain=None, net=step["net"], race=True)
     return graph
 
 

@@ -31,7 +31,8 @@ def curves(found: Trajectories, names: Sequence[str], truth: Sequence[int]) -> s
         place = best.index(i)
         css = f"curve c{place}" if place < _HIGHLIGHTED else "curve other"
         points = [(x(float(s)), y(float(v))) for s, v in zip(found.steps, found.score[:, i], strict=True)]
-        tip = f"{names[i]}, true rank {int(truth[i])}: {found.score[0, i]:.3f} at first, {found.score[-1, i]:.3f} in the end"
+        first, end = found.score[0, i], found.score[-1, i]
+        tip = f"{names[i]}, true rank {int(truth[i])}: {first:.3f} at first, {end:.3f} in the end"
         parts.append(path(points, css, tip))
     for k, (name, steps) in enumerate(found.marks):
         parts.append(line(x(steps), y.start, x(steps), y.end, "mark"))
@@ -119,7 +120,10 @@ def sensitivity(knob: str, turned: Sequence[Turn]) -> str:
     parts = [text(4, 13, f"{knob.replace('_', ' ')} set to …", "label")]
     bottom = top + pitch * len(rows)
     for value, words in x.ticks(4):
-        parts += [line(x(value), top - 4, x(value), bottom, "grid"), text(x(value), bottom + 14, words, "tick", "middle")]
+        parts += [
+            line(x(value), top - 4, x(value), bottom, "grid"),
+            text(x(value), bottom + 14, words, "tick", "middle"),
+        ]
     for k, t in enumerate(rows):
         assert t.figures is not None
         y = top + pitch * k + 8

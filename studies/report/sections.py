@@ -56,10 +56,11 @@ def recommendation(findings: Findings) -> tuple[str, str]:
             f"No protocol tried meets the goal ({goal.sentence()}), so none is recommended.",
             f"The nearest miss, {words}, misses {missed}: {outcome}.",
         )
+    cost = number(card.mean("designer_cost"))
     verb = "the cheapest" if goal.minimise else "the best"
     return (
         f"Use {words}: {verb} protocol tried that met the goal in the search ({goal.sentence()}).",
-        f"On fresh draws and the population as stated, {outcome}, at a designer's cost of {number(card.mean('designer_cost'))}.",
+        f"On fresh draws and the population as stated, {outcome}, at a designer's cost of {cost}.",
     )
 
 
@@ -115,10 +116,10 @@ def front_section(proposal: Proposal) -> str:
         result.trials, proposal.front, result.nearest, proposal.rows, recommended=result.best is not None
     )
     caption = (
-        "How to read: each dot is a protocol tried, higher ranks more truly, further left costs the designer less. Blue "
-        "dots on the line are the Pareto front: none is beaten in both. Green dots meet the goal, grey ones miss it "
-        "(where no equilibrium exists they stand at the tau-b at face value). Diamonds are the baselines. Point at a dot "
-        f"for its knobs and scores; the table has them all.{empty}"
+        "How to read: each dot is a protocol tried, higher ranks more truly, further left costs the designer less. "
+        "Blue dots on the line are the Pareto front: none is beaten in both. Green dots meet the goal, grey ones miss "
+        "it (where no equilibrium exists they stand at the tau-b at face value). Diamonds are the baselines. Point at a "
+        f"dot for its knobs and scores; the table has them all.{empty}"
     )
     columns = ("protocol", "place", "tau-b", "tau-b at face value", "pure share", "designer's cost")
     return section(
@@ -135,9 +136,14 @@ def ranking_section(findings: Findings) -> str:
     star = f" * {', '.join(starred)}: no equilibrium is known; shown as if nobody reacted." if starred else ""
     caption = (
         "How to read: each line is a developer, from its true rank on the left to its place on each board. Level lines "
-        f"are ranked truly; orange lines move far. Where ranks share a band the order within it is that of the scores.{star}"
+        "are ranked truly; orange ones end far from their true rank. Where ranks share a band the order within it is "
+        f"that of the scores.{star}"
     )
-    columns = ["developer", "true rank", *(f"{b.name}: {what}" for b in boards for what in ("place", "published rank", "score"))]
+    columns = [
+        "developer",
+        "true rank",
+        *(f"{b.name}: {what}" for b in boards for what in ("place", "published rank", "score")),
+    ]
     rows = [
         [name, int(findings.truth[i])]
         + [v for b in boards for v in (int(b.place[i]), int(b.shown[i]), f"{b.score[i]:.6g}")]
@@ -145,7 +151,9 @@ def ranking_section(findings: Findings) -> str:
     ]
     picture = charts.bump(names, findings.truth, boards)
     return section(
-        "rankings", "Published and true ranking", figure("From true rank to published place", picture, caption, columns, rows)
+        "rankings",
+        "Published and true ranking",
+        figure("From true rank to published place", picture, caption, columns, rows),
     )
 
 
@@ -212,8 +220,8 @@ def steps_section(findings: Findings) -> str:
     rows = [[names[i], int(findings.truth[i]), *(f"{found.score[k, i]:.4f}" for k in picked)] for i in by_truth]
     caption = (
         "How to read: the score of each developer after so many tuning steps, on top of what it has trained already. "
-        "Vertical lines mark the tuning budgets Δ of the protocols compared. Steep curves catch up cheaply; where lines "
-        "cross, the order of the board changes. The truly best are in colour."
+        "Vertical lines mark the tuning budgets Δ of the protocols compared. Steep curves catch up cheaply; where "
+        "lines cross, the order of the board changes. The truly best are in colour."
     )
     curves = figure("Score curves", plots.curves(found, names, findings.truth.tolist()), caption, columns, rows)
     shaded = (
@@ -246,7 +254,8 @@ def audit_section(findings: Findings) -> str:
         return section("audits", "Audits", paragraph("The protocol audits nobody: there is no plan to show."))
     caption = (
         "How to read: a bar per published rank, as long as the probability of an audit there. The tick is the least "
-        "probability that deters every deviation with these items, level and fine; point at a bar for the climb that binds it."
+        "probability that deters every deviation with these items, level and fine; point at a bar for the climb "
+        "that binds it."
     )
     by_rank = {c.target: c for c in found.binding}
     rows = [
@@ -289,8 +298,8 @@ def sensitivity_section(findings: Findings) -> str:
         "(functional ANOVA on the densities of the best trials; Watanabe, Bansal & Hutter 2023) as implemented in "
         "Optuna. The trials follow the search, so regions it liked count for more."
     )
-    rows = [(f.figure, knob, f"{share:.4f}", f.trials) for f in shares for knob, share in f.shares.items()]
-    rows += [(f.figure, f.reason, "–", f.trials) for f in shares if not f.shares]
+    rows = [(f.figure, knob, f"{share:.4f}", str(f.trials)) for f in shares for knob, share in f.shares.items()]
+    rows += [(f.figure, f.reason, "–", str(f.trials)) for f in shares if not f.shares]
     columns = ("figure", "knob", "share", "trials")
     cards.append(figure("Importance of the knobs", plots.importance(shares), caption, columns, rows))
     return section("sensitivity", "How much each knob matters", f'<div class="grid">{"".join(cards)}</div>')
@@ -311,7 +320,7 @@ def certificate_section(findings: Findings) -> str:
         ]
         body = (
             f'<details><summary>The certificate, {len(text):,} letters</summary><pre id="certificate-{k}" tabindex="0">'
-            f"{_escaped(text)}</pre><button type=\"button\" data-save=\"certificate-{k}\">Save as a file</button></details>"
+            f'{_escaped(text)}</pre><button type="button" data-save="certificate-{k}">Save as a file</button></details>'
             if len(text) <= _MOST_CERTIFICATE
             else paragraph(f"The certificate has {len(text):,} letters; `truerank solve --json` writes it.", "note")
         )

@@ -34,6 +34,7 @@ class Scale:
     kind: Kind = "linear"
 
     def __call__(self, value: float) -> float:
+        """Where a value lies, pixels."""
         f = {"linear": float, "log": math.log1p, "symlog": _bent}[self.kind]
         a, b = f(self.low), f(self.high)
         share = 0.5 if b == a else (f(min(max(value, self.low), self.high)) - a) / (b - a)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,13 +44,14 @@ class Settings:
     items: int = 0
 
 
-_CHECKED = (
-    lambda own: Settings(own),
-    lambda own: Settings(0.0, 1.0, 1.0, 1_000),
-    lambda own: Settings(own / 2.0 + 100.0, 0.5, 3.0, 200),
-    lambda own: Settings(2.0 * own + 10_000.0, 2.5, 0.2, 5_000),
-)
-"""The settings at which the page compares its own answers with the solver's."""
+def _checked_settings(own: float) -> tuple[Settings, ...]:
+    """The settings at which the page compares its own answers with the solver's; `own` is the protocol's budget."""
+    return (
+        Settings(own),
+        Settings(0.0, items=1_000),
+        Settings(own / 2.0 + 100.0, steepness=0.5, cost=3.0, items=200),
+        Settings(2.0 * own + 10_000.0, steepness=2.5, cost=0.2, items=5_000),
+    )
 
 
 def refusal(population: Population, protocol: Protocol) -> str:
@@ -97,7 +99,7 @@ def solved_at(population: Population, protocol: Protocol, at: Settings) -> dict[
         noisy = game_at(population, protocol, at)
         above = noisy_above(noisy, np.asarray(noisy.free_effort()))
         order = np.argsort(checked.ranks[0])
-        document["above"] = [float(above[0, i, j]) for i, j in zip(order, order[1:], strict=False)]
+        document["above"] = [float(above[0, i, j]) for i, j in pairwise(order)]
         document["tau"] = float(expected_kendall_tau_b(above, population.quality)[0])
     return document
 
@@ -126,7 +128,9 @@ def embedded(population: Population, protocol: Protocol) -> dict[str, Any]:
         "mostTune": max(100_000.0, 2.0 * protocol.tune_steps),
         "measurable": _measurable(curve),
         "settled": not bool(may_hold_effort(game)[0]),
-        "checks": [_check(population, protocol, make(protocol.tune_steps), _measurable(curve)) for make in _CHECKED],
+        "checks": [
+            _check(population, protocol, at, _measurable(curve)) for at in _checked_settings(protocol.tune_steps)
+        ],
     }
 
 
