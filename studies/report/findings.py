@@ -24,8 +24,8 @@ from studies.report.sensitivity import Importance, Turn, importances, turns
 
 __all__ = ["Compared", "Findings", "canonical", "digest", "find"]
 
-_MOST_DRAWS, _MOST_DRAWS_NOISY = 64, 8
-"""Draws on which sensitivities are scored: as many as the study, up to this."""
+_DRAWS = (64, 8)
+"""Draws on which sensitivities are scored, as many as the study up to this: fast games, and those solved one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the report shows; sensitivity_draws : populations on which each turn of a knob is scored."""
+    """What the report shows."""
 
     proposal: Proposal
     truth: IntArray
@@ -50,7 +50,6 @@ class Findings:
     margins: BudgetMargin
     audits: AuditBars | None
     turns: tuple[Turn, ...]
-    sensitivity_draws: int
     importances: tuple[Importance, ...]
 
 
@@ -70,10 +69,9 @@ def find(proposal: Proposal, *, prior: RosterPrior, progress: Callable[[int, int
     chosen = proposal.result.nearest.protocol
     compared = tuple(_compared(row, population) for row in proposal.rows)
     marks = tuple((row.name, row.protocol.tune_steps) for row in proposal.rows if row.protocol.tune_steps > 0)
-    noisy = chosen.induce(population).noise is not None or chosen.precision > 0
-    draws = min(proposal.draws, _MOST_DRAWS_NOISY if noisy else _MOST_DRAWS)
-    # the same stream as the scorecards' fresh draws, so that both speak of the same populations
-    drawn = prior.draw(population, draws, np.random.default_rng([proposal.seed, 1]))
+    many, few = (
+        prior.draw(population, min(proposal.draws, most), np.random.default_rng([proposal.seed, 1])) for most in _DRAWS
+    )
     return Findings(
         proposal=proposal,
         truth=true_order(population),
@@ -81,8 +79,7 @@ def find(proposal: Proposal, *, prior: RosterPrior, progress: Callable[[int, int
         curves=trajectories(population, marks),
         margins=budget_margin(population, chosen),
         audits=audit_bars(population, chosen),
-        turns=turns(drawn, chosen, proposal.result.trials, progress=progress),
-        sensitivity_draws=draws,
+        turns=turns(many, few, chosen, proposal.result.trials, progress=progress),
         importances=importances(proposal.result.trials),
     )
 

@@ -113,5 +113,5 @@ def _data(proposal: Proposal) -> str:
     chosen = proposal.result.nearest.protocol
     if refusal(proposal.population, chosen):
         return "null"
-    # "</" would end the script element early
-    return json.dumps(embedded(proposal.population, chosen), allow_nan=False).replace("</", "<\\/")
+    # a name like "</script>" would end the script element early, "<!--" change how it is read
+    return json.dumps(embedded(proposal.population, chosen), allow_nan=False).replace("<", "\\u003c")

@@ -117,9 +117,9 @@ def front_section(proposal: Proposal) -> str:
     )
     caption = (
         "How to read: each dot is a protocol tried, higher ranks more truly, further left costs the designer less. "
-        "Blue dots on the line are the Pareto front: none is beaten in both. Green dots meet the goal, grey ones miss "
-        "it (where no equilibrium exists they stand at the tau-b at face value). Diamonds are the baselines. Point at a "
-        f"dot for its knobs and scores; the table has them all.{empty}"
+        "Blue dots on the line are the Pareto front: none is beaten in both. Green dots meet the goal, grey ones "
+        "miss it (where no equilibrium exists they stand at the tau-b at face value). Diamonds are the baselines. "
+        f"Point at a dot for its knobs and scores; the table has them all.{empty}"
     )
     columns = ("protocol", "place", "tau-b", "tau-b at face value", "pure share", "designer's cost")
     return section(
@@ -200,7 +200,8 @@ def _overtaking_figure(one: Compared, names: Sequence[str]) -> str:
     )
     columns = ("developer", "rank", "passes", "takes rank", "effort, steps", "cost", "prize gain", "net gain")
     picture = charts.overtakes(found, names, one.row.name)
-    return figure(f"Who would pass whom: {one.row.name}", picture, caption, columns, overtake_rows(found, names))
+    rows = overtake_rows(found, names) or [("nobody can gain a prize", *("–" for _ in columns[1:]))]
+    return figure(f"Who would pass whom: {one.row.name}", picture, caption, columns, rows)
 
 
 def overtaking_section(findings: Findings) -> str:
@@ -279,7 +280,7 @@ def sensitivity_section(findings: Findings) -> str:
         turned = [t for t in findings.turns if t.knob == knob]
         caption = (
             f"How to read: {knob} set to each value in turn, everything else as in this protocol (bold), scored on "
-            f"{findings.sensitivity_draws} fresh draws. Dots are tau-b, squares the share of populations with a pure "
+            f"{turned[0].draws} fresh draws. Dots are tau-b, squares the share of populations with a pure "
             "equilibrium; bars are one standard error. A row that moves far says: hold this knob."
         )
         rows = [

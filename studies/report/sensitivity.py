@@ -12,6 +12,7 @@ from designer.protocol import Knob, Protocol, knobs
 from designer.scorecard import Figure, play, scorecard
 from designer.search import Evaluated
 from followers.population import Population
+from solvers.deviations import has_kernel
 
 __all__ = ["IMPORTANCE_OF", "Importance", "Turn", "importances", "knobs_tried", "turns"]
 
@@ -28,13 +29,14 @@ class Turn:
     """One knob set to another value, the others as recommended; `chosen` marks the recommendation itself.
 
     value, label : in words, and short.
-    figures : of the scorecard, on the draws given; None with a `problem` where the population does not allow the value.
+    figures : of the scorecard, on `draws` populations; None with a `problem` where they do not allow the value.
     """
 
     knob: str
     value: str
     label: str
     chosen: bool
+    draws: int
     figures: dict[str, Figure] | None
     problem: str = ""
 
@@ -55,27 +57,42 @@ def knobs_tried(trials: Sequence[Evaluated]) -> tuple[str, ...]:
 
 
 def turns(
-    population: Population,
+    many: Population,
+    few: Population,
     chosen: Protocol,
     trials: Sequence[Evaluated],
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Turn, ...]:
-    """Turn each knob that the trials turned, one at a time, and score it on draws of a population (B, n)."""
+    """Turn each knob that the trials turned, one at a time, and score it on draws of a population (B, n).
+
+    All values of a knob are scored on the same draws: on `many` where a batch of games is solved at once whatever the
+    value, on `few` where one of them leads to games that are solved one by one (noise, rounding, hidden items).
+    """
     wanted = [(name, value) for name in knobs_tried(trials) for value in _values(name, chosen, trials)]
+    quick = {name: all(_is_quick(chosen, name, v, few) for other, v in wanted if other == name) for name, _ in wanted}
     found = []
     for k, (name, value) in enumerate(wanted):
         if progress is not None:
             progress(k, len(wanted))
+        population = many if quick[name] else few
         words, label = knobs()[name].phrase(value), _label(knobs()[name], value)
         own = value == getattr(chosen, name)
         try:
             figures = dict(scorecard(play(replace(chosen, **{name: value}), population)).figures)
         except ValueError as error:
-            found.append(Turn(name, words, label, own, None, str(error)))
+            found.append(Turn(name, words, label, own, population.batch, None, str(error)))
         else:
-            found.append(Turn(name, words, label, own, figures))
+            found.append(Turn(name, words, label, own, population.batch, figures))
     return tuple(found)
+
+
+def _is_quick(chosen: Protocol, name: str, value: Any, population: Population) -> bool:
+    try:
+        game = replace(chosen, **{name: value}).induce(population)
+    except ValueError:
+        return True  # nothing will be solved
+    return game.exact and has_kernel(game)
 
 
 def _label(knob: Knob, value: Any) -> str:

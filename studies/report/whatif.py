@@ -100,7 +100,8 @@ def solved_at(population: Population, protocol: Protocol, at: Settings) -> dict[
         above = noisy_above(noisy, np.asarray(noisy.free_effort()))
         order = np.argsort(checked.ranks[0])
         document["above"] = [float(above[0, i, j]) for i, j in pairwise(order)]
-        document["tau"] = float(expected_kendall_tau_b(above, population.quality)[0])
+        tau = float(expected_kendall_tau_b(above, population.quality)[0])
+        document["tau"] = None if np.isnan(tau) else tau
     return document
 
 

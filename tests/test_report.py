@@ -1,0 +1,188 @@
+"""The report: everything the page promises is in it, whatever the study found."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_cases import PROVENANCE, many_trials, small_proposal, three_models
+
+from designer.audits import AuditPlan
+from designer.protocol import Protocol
+from designer.search import Goal
+from followers.errors import InputError
+from followers.prior import RosterPrior
+from solvers.certificate import to_json
+from studies.propose import Proposal
+from studies.report import write_report
+from studies.report.findings import canonical, digest, find
+from studies.report.page import page
+from studies.report.sections import recommendation
+from studies.report.source import Provenance, load_proposal
+
+NEVER = Goal("kendall_tau", {"pure_share": 2.0})
+
+
+@pytest.fixture(scope="module")
+def proposal() -> Proposal:
+    return small_proposal()
+
+
+def text_of(proposal: Proposal, provenance: Provenance = PROVENANCE) -> str:
+    return page(find(proposal, prior=RosterPrior()), provenance)
+
+
+class Outline(HTMLParser):
+    """Tags in order with their attributes, and the text inside each figure."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.figures: list[list[str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "figure":
+            self.figures.append([])
+        if self.figures:
+            self.figures[-1].append(f"<{tag}>")
+
+    def handle_data(self, data: str) -> None:
+        if self.figures and data.strip():
+            self.figures[-1].append(data.strip())
+
+
+def test_the_page_needs_nothing_but_itself(proposal: Proposal) -> None:
+    text = text_of(proposal)
+    outline = Outline(text)
+    for tag, attributes in outline.tags:
+        for name in ("src", "href", "data", "srcset"):
+            value = attributes.get(name)
+            assert value is None or value.startswith("#"), (tag, name, value)
+    assert set(re.findall(r"https?://[^\s\"'<]+", text)) <= {"http://www.w3.org/2000/svg"}
+    assert "default-src 'none'" in text and "@import" not in text and "url(" not in text.replace("url(#head)", "")
+    identifiers = Counter(a["id"] for _, a in outline.tags if "id" in a)
+    assert max(identifiers.values()) == 1
+
+
+def test_every_figure_has_a_title_a_description_a_caption_and_its_data(proposal: Proposal) -> None:
+    text = text_of(proposal)
+    outline = Outline(text)
+    drawn = [f for f in outline.figures if "<svg>" in f]
+    assert len(drawn) >= 8
+    for figure in drawn:
+        assert "<h3>" in figure and "<figcaption>" in figure and "<table>" in figure and figure.count("<tr>") >= 2
+        assert figure[figure.index("<figcaption>") + 1].startswith("How to read: ")
+    for tag, attributes in outline.tags:
+        if tag == "svg" and attributes.get("class") != "defs":
+            assert attributes["role"] == "img" and len(attributes["aria-label"] or "") > 20
+
+
+def test_the_page_says_all_that_was_asked_of_it(proposal: Proposal) -> None:
+    text = text_of(proposal)
+    for part in ("scorecards", "front", "rankings", "overtaking", "steps", "audits", "whatif", "sensitivity"):
+        assert f'<section id="{part}">' in text
+    for words in ("direct evaluation", "tune-before-test", "recommended", "PED-ANOVA", "SHA-256", "seed", "truerank 0"):
+        assert words in text or html.escape(words) in text or words == "truerank 0"
+    first, second = recommendation(find(proposal, prior=RosterPrior()))
+    assert first.startswith("Use ") and first.count(". ") == 0 and second.endswith(".")
+    assert html.escape(first) in text
+
+
+def test_digests_are_those_of_the_certificates_shown(proposal: Proposal) -> None:
+    findings = find(proposal, prior=RosterPrior())
+    text = page(findings, PROVENANCE)
+    shown = [html.unescape(m) for m in re.findall(r'<pre id="certificate-\d+" tabindex="0">(.*?)</pre>', text, re.S)]
+    digests = re.findall(r"<td>([0-9a-f]{64})</td>", text)
+    assert len(shown) == len(digests) == len(proposal.rows)
+    assert [hashlib.sha256(s.encode()).hexdigest() for s in shown] == digests
+    assert digest(canonical(proposal.result.nearest.certificate)) == digests[-1]
+    assert to_json(findings.compared[-1].certificate) == to_json(proposal.result.nearest.certificate)
+    assert all(c.checked.passed for c in findings.compared)
+
+
+def test_no_feasible_protocol_is_said_and_the_nearest_miss_shown() -> None:
+    missed = small_proposal(goal=NEVER)
+    assert missed.result.best is None and missed.front == ()
+    text = text_of(missed)
+    assert "<h1>No recommendation</h1>" in text and "No protocol tried meets the goal" in text
+    assert "nearest miss" in text and "the front is empty" in text
+
+
+def test_an_unfinished_study_reports_what_is_there_and_says_so(proposal: Proposal) -> None:
+    text = text_of(proposal, replace(PROVENANCE, finished=False, done=7, asked=200))
+    assert "This study is not finished: 7 of 200 trials are done." in text and "7 of 200 (not finished)" in text
+    assert "not finished" not in text_of(proposal)
+
+
+def test_names_cannot_break_out_of_the_page() -> None:
+    population = three_models()
+    nasty = ("</script><script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "c&d 'e'")
+    text = text_of(small_proposal(replace(population, names=nasty), trials=4))
+    assert "<script>alert" not in text and "<img" not in text
+    assert [tag for tag, _ in Outline(text).tags].count("script") == 3
+
+
+def test_a_protocol_that_audits_shows_its_plan_and_what_binds() -> None:
+    plan = AuditPlan((0.5, 0.4), items=500, level=0.01, fine=8.0)
+    audited = small_proposal(base=Protocol(audit=plan), trials=4, most=100.0)
+    text = text_of(audited)
+    assert "Audit plan by published rank" in text and "an audit there flags it with probability" in text
+    assert "audits nobody" not in text and "audits nobody" in text_of(small_proposal(trials=4))
+
+
+@pytest.mark.parametrize(
+    "base",
+    [Protocol(precision=0.02), Protocol(test_items=400), Protocol(hidden_share=0.3), Protocol(ties="split")],  # type: ignore[arg-type]
+    ids=["rounded", "noisy", "hidden", "split"],
+)
+def test_every_kind_of_measurement_has_its_report(base: Protocol) -> None:
+    study = small_proposal(base=base, trials=3)
+    findings = find(study, prior=RosterPrior())
+    text = page(findings, PROVENANCE)
+    for one in findings.compared:
+        solved = one.row.stated.equilibrium
+        assert one.overtaking.status is solved.status(0)
+        # the graph and the solver name the same developers
+        tempted = set(np.flatnonzero(solved.tempted[0]).tolist())
+        assert {o.developer for o in one.overtaking.paying} == tempted
+    assert ("There is no panel" in text) == (base.hidden_share > 0 or base.ties == "split")
+
+
+def test_a_thousand_trials_fit_into_the_page(proposal: Proposal) -> None:
+    study = many_trials(proposal, 1_000)
+    findings = find(study, prior=RosterPrior())
+    text = page(findings, PROVENANCE)
+    assert len(text.encode()) < 5_000_000 and text.count('class="dot ') >= 990
+    for importance in findings.importances:
+        assert set(importance.shares) == {"tune_steps", "hidden_share"}
+        assert sum(importance.shares.values()) == pytest.approx(1.0)
+
+
+def test_the_same_proposal_gives_the_same_page(proposal: Proposal) -> None:
+    assert text_of(proposal) == text_of(proposal)
+
+
+def test_a_report_is_written_whole_or_not_at_all(proposal: Proposal, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    assert write_report(proposal, path, provenance=PROVENANCE) == path.stat().st_size
+    with pytest.raises(InputError, match="cannot be written"):
+        write_report(proposal, tmp_path / "missing" / "report.html", provenance=PROVENANCE)
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_foreign_sources_are_refused_in_one_line(tmp_path: Path) -> None:
+    foreign = tmp_path / "notes.toml"
+    foreign.write_text("shopping = ['milk']\n")
+    for source in ("nowhere.toml", "gsm9k", str(foreign), str(tmp_path)):
+        with pytest.raises(InputError) as refused:
+            load_proposal(source)
+        assert "\n" not in str(refused.value)
