@@ -11,13 +11,13 @@ from designer.protocol import Protocol
 from followers.arrays import FloatArray
 from followers.game import LeaderboardGame, select
 from followers.population import Population
-from solvers.deviations import check_free_effort
+from solvers.deviations import check_free_effort, has_kernel
 from solvers.inner import solve_inner
 
 __all__ = ["BudgetMargin", "budget_margin"]
 
-_POINTS = 241
-_POINTS_NOISY = 13  # noisy and rounded games are solved one by one
+_POINTS, _POINTS_GENERAL, _POINTS_APART = 241, 61, 13
+"""Budgets at which margins are computed: by the compiled check, by the general one, and of games solved one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +43,31 @@ class BudgetMargin:
         return self.intervals[0][0] if self.intervals else None
 
 
-def budget_margin(population: Population, protocol: Protocol, *, upto: float | None = None) -> BudgetMargin:
-    """Margins of the population as stated (B = 1) at budgets from 0 to `upto`, twice the protocol's unless told."""
+def budget_margin(
+    population: Population, protocol: Protocol, *, upto: float | None = None, prove: bool = True
+) -> BudgetMargin:
+    """Margins of the population as stated (B = 1) at budgets from 0 to `upto`, twice the protocol's unless told.
+
+    With `prove` False intervals are proved only where that takes no more than a second or two.
+    """
     end = upto if upto is not None else max(2.0 * protocol.tune_steps, 50_000.0)
     game = replace(protocol, tune_steps=0.0).induce(population)
-    try:
-        design = least_budget(population, protocol, upto=end)
-        intervals, undecided, note = design.intervals, design.undecided, ""
-    except ValueError as error:
-        intervals, undecided, note = None, 0.0, str(error).removeprefix("design budget: ")
-    fast = game.exact
+    quick = game.exact and has_kernel(game)
+    intervals, undecided, note = None, 0.0, ""
+    if game.exact and not (quick or prove):
+        note = "it takes longer for such curves, see `truerank design budget` and `truerank plot margin`"
+    else:
+        try:
+            design = least_budget(population, protocol, upto=end)
+            intervals, undecided = design.intervals, design.undecided
+        except ValueError as error:
+            note = str(error).removeprefix("design budget: ")
+    points = _POINTS if quick else _POINTS_GENERAL if game.exact else _POINTS_APART
     ends = [x for interval in intervals or () for x in interval]  # narrow dips lie between the points of a grid
-    grid = np.linspace(0.0, end, _POINTS if fast else _POINTS_NOISY)
-    steps = np.unique(np.concatenate([grid, ends if fast else [], [protocol.tune_steps]]))
-    if fast:
-        several = _at_budgets(game, steps)
-        margin = check_free_effort(several).margins.min(axis=1)
+    grid = np.linspace(0.0, end, points)
+    steps = np.unique(np.concatenate([grid, ends if game.exact else [], [protocol.tune_steps]]))
+    if game.exact:
+        margin = check_free_effort(_at_budgets(game, steps)).margins.min(axis=1)
     else:
         played = [solve_inner(replace(protocol, tune_steps=float(s)).induce(population)) for s in steps]
         margin = np.array([float(p.margin[0]) for p in played])

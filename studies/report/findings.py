@@ -77,7 +77,7 @@ def find(proposal: Proposal, *, prior: RosterPrior, progress: Callable[[int, int
         truth=true_order(population),
         compared=compared,
         curves=trajectories(population, marks),
-        margins=budget_margin(population, chosen),
+        margins=budget_margin(population, chosen, prove=False),
         audits=audit_bars(population, chosen),
         turns=turns(many, few, chosen, proposal.result.trials, progress=progress),
         importances=importances(proposal.result.trials),
