@@ -31,6 +31,7 @@ AnySeed = Annotated[int | None, typer.Option(min=0, help="Seed of draws and sear
 def report(
     source: Source,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("report.html"),
+    figures: Annotated[Path | None, typer.Option(help="Folder for the figures as files too, PNG and SVG.")] = None,
     trials: Trials = None,
     draws: ManyDraws = None,
     seed: AnySeed = None,
@@ -38,8 +39,9 @@ def report(
 ) -> None:
     """One self-contained page of a study: recommendation, scorecards, figures with data, certificates, a what-if panel.
 
-    Example: truerank report study.toml -o report.html
+    Example: truerank report study.toml -o report.html --figures figures
     """
+    from studies.plots import write_figures
     from studies.report import load_proposal, write_report
     from studies.tables import progress_bar
 
@@ -50,6 +52,7 @@ def report(
         size = write_report(
             loaded.proposal, output, provenance=loaded.provenance, prior=loaded.prior, progress=progress
         )
+    drawn = write_figures(loaded.proposal, figures) if figures is not None else []
     best = loaded.proposal.result.best
     document = {
         "file": str(output),
@@ -57,8 +60,11 @@ def report(
         "recommended": best and best.protocol.sentence(),
         "finished": loaded.provenance.finished,
         "trials": loaded.provenance.done,
+        "figures": [str(path) for path in drawn],
     }
     _wrote(output, document, as_json)
+    if drawn and not as_json:
+        print(f"wrote {len(drawn)} figures to {figures}")
 
 
 @plot_app.command("curves")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,41 @@ from studies.report.budget_margin import budget_margin
 from studies.report.charts import quality_of
 from studies.report.overtaking import as_graph, overtaking
 
-__all__ = ["plot_audit", "plot_curves", "plot_front", "plot_margin", "plot_overtakes"]
+__all__ = ["plot_audit", "plot_curves", "plot_front", "plot_margin", "plot_overtakes", "write_figures"]
 
 Shown = dict[str, Any]
 """What a figure shows, in figures: for `--json`."""
+
+
+def write_figures(proposal: Proposal, folder: Path) -> list[Path]:
+    """Every figure of a study into a folder, made if need be, as PNG and SVG: of the protocol it recommends.
+
+    The overtaking graph is drawn for each protocol compared, audits only where there are any.
+
+    Raises
+    ------
+    InputError : the folder or a file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
+    population, chosen = proposal.population, proposal.result.nearest.protocol
+    draw: dict[str, Callable[[Path], Shown]] = {
+        "front": partial(plot_front, proposal),
+        "curves": partial(plot_curves, population, chosen),
+        "margin": partial(plot_margin, population, chosen),
+        **{
+            f"overtakes-{r.name.replace(' ', '-')}": partial(plot_overtakes, population, r.protocol)
+            for r in proposal.rows
+        },
+    }
+    if chosen.audit.active:
+        draw["audit"] = partial(plot_audit, population, chosen, what="the study")
+    paths = [folder / f"{name}.{kind}" for name in draw for kind in ("png", "svg")]
+    for path in paths:
+        draw[path.stem](path)
+    return paths
 
 
 def plot_curves(population: Population, protocol: Protocol, path: Path) -> Shown:

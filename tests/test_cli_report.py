@@ -160,8 +160,11 @@ def test_report_writes_a_page_and_says_what_it_found(tmp_path: Path, capsys: Any
     assert code == 0 and err == "" and told["file"] == str(path) and told["bytes"] == path.stat().st_size
     text = path.read_text(encoding="utf-8")
     assert text.startswith("<!DOCTYPE html>") and "--trials 4 --draws 4 --seed 0 -o report.html" in text
-    code, out, _ = run(capsys, "report", EXAMPLES / "audited.toml", "-o", path, *QUICK)
+    code, out, _ = run(capsys, "report", EXAMPLES / "audited.toml", "-o", path, *QUICK, "--figures", tmp_path / "all")
     assert code == 0 and out.startswith(f"wrote {path}: ")
+    drawn = sorted(p.stem for p in (tmp_path / "all").glob("*.svg"))
+    assert drawn[:2] == ["curves", "front"] and "overtakes-direct-evaluation" in drawn
+    assert len(list((tmp_path / "all").glob("*.png"))) == len(drawn) == 6
 
 
 BAD = {

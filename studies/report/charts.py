@@ -118,7 +118,7 @@ def overtakes(found: Overtaking, names: Sequence[str], title: str) -> str:
     """An arc diagram: developers from the top of the board, an arc from each tempted one to the rival it would pass."""
     n = len(names)
     pitch = 15.0 if n > 12 else 24.0
-    left, top = 136.0, 14.0
+    left, top = 150.0, 14.0
     row = {i: top + pitch * r for r, i in enumerate(found.order)}
     graph = as_graph(found, names)
     where = {name: i for i, name in enumerate(names)}

@@ -1,4 +1,4 @@
-// Tooltips, the what-if panel, saving certificates, and printing with every table open.
+// Tooltips, the what-if panel, saving certificates, and printing with the tables open (but for the very long ones).
 "use strict";
 
 (() => {
@@ -7,7 +7,7 @@
   // what a mark says, where the pointer is
   const tip = byId("tip");
   const show = (event) => {
-    const mark = event.target.closest("[data-tip]");
+    const mark = event.target instanceof Element ? event.target.closest("[data-tip]") : null;
     if (!mark) { tip.hidden = true; return; }
     tip.textContent = mark.getAttribute("data-tip");
     tip.hidden = false;
@@ -34,7 +34,7 @@
 
   window.addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("details:not([open])")) {
-      if (details.querySelector("pre")) continue;
+      if (details.querySelector("pre") || details.querySelectorAll("tr").length > 150) continue;
       details.open = true;
       details.dataset.printed = "";
     }
@@ -86,7 +86,7 @@
   function drawGraph(solved, paying) {
     const n = game.names.length;
     const pitch = n > 12 ? 15 : 24;
-    const left = 136, top = 14, width = 400;
+    const left = 150, top = 14, width = 400;
     const picture = svg("svg", {
       viewBox: `0 0 ${width} ${top + pitch * n + 12}`, role: "img",
       "aria-label": `Overtaking graph at these settings: ${paying.length} overtakes pay`,

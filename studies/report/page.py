@@ -89,7 +89,7 @@ def page(findings: Findings, provenance: Provenance) -> str:
         verdict=verdict,
         unfinished=unfinished,
         recommendation=f"{escape(first)} {escape(second)}",
-        protocol=escape(chosen.sentence()),
+        headline=escape(chosen.sentence() if proposal.result.best else "No protocol tried meets the goal"),
         sections="".join(parts),
         data=_data(proposal),
         solver=_read("solver.js"),

@@ -117,8 +117,8 @@ def front_section(proposal: Proposal) -> str:
     )
     caption = (
         "How to read: each dot is a protocol tried, higher ranks more truly, further left costs the designer less. "
-        "Blue dots on the line are the Pareto front: none is beaten in both. Green dots meet the goal, grey ones "
-        "miss it (where no equilibrium exists they stand at the tau-b at face value). Diamonds are the baselines. "
+        "Blue dots on the line are the Pareto front: none is beaten in both. Full green dots meet the goal, hollow "
+        "ones miss it (where no equilibrium exists they stand at the tau-b at face value). Diamonds are the baselines. "
         f"Point at a dot for its knobs and scores; the table has them all.{empty}"
     )
     columns = ("protocol", "place", "tau-b", "tau-b at face value", "pure share", "designer's cost")
