@@ -19,6 +19,7 @@ from report_cases import EXAMPLES
 from test_cli import run
 
 from studies.cli import app
+from studies.cli_options import terminal
 
 COMMAND = "from studies.cli import main; main()"
 QUICK = ("--trials", "4", "--draws", "4")
@@ -84,10 +85,14 @@ def colours_of(arguments: list[str], **variables: str) -> set[str]:
     return codes & ({str(c) for k in (30, 40, 90, 100) for c in range(k, k + 8)} | {"38", "48"})
 
 
-def test_no_color_is_respected() -> None:
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     assert colours_of(["--help"])
     assert not colours_of(["--help"], NO_COLOR="1")
-    assert not colours_of(["explain", str(EXAMPLES / "game.toml")], NO_COLOR="1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert not terminal().no_color
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert terminal().no_color  # every table and bar is printed by this console
 
 
 def test_explain_tells_who_deviates_at_what_cost_and_what_stops_it(games: Path, capsys: Any) -> None:
