@@ -340,10 +340,12 @@ def bench(
     """
     from followers.errors import InputError
     from studies.bench import BENCHES
+    from studies.tables import progress_bar
 
     if what not in BENCHES:
         raise InputError(f"bench {what}: no such benchmark; allowed: {', '.join(BENCHES)}")
-    rows = BENCHES[what].run()
+    with progress_bar(terminal(stderr=True), "measuring"):
+        rows = BENCHES[what].run()
     if as_json:
         print(json.dumps(rows))
     else:

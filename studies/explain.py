@@ -26,6 +26,7 @@ __all__ = ["Explanation", "Remedy", "explain", "explain_document"]
 
 _TOLD = 5
 """Developers, and moves of a race, that are told one by one."""
+_NODES = 100_000  # as many lattice nodes as `truerank solve` visits
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def explain(
     population: Population, protocol: Protocol, *, progress: Callable[[int, int], None] | None = None
 ) -> Explanation:
     """Explain the game of a population as stated (B = 1) under a protocol; remedies where somebody would deviate."""
-    outcome = play(protocol, population)
+    outcome = play(protocol, population, node_budget=_NODES)
     game = outcome.equilibrium.game
     found = overtaking(game, outcome.equilibrium)
     checked = check(game, found.certificate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +213,7 @@ def plot_front(proposal: Proposal, path: Path) -> Shown:
         axes.plot(*places([e for e in result.trials if e.feasible]), ".", color=GREEN, ms=5, label="meets the goal")
         front = sorted(proposal.front, key=lambda e: e.scorecard.mean("designer_cost"))
         axes.plot(*places(front), "o-", color=BLUE, ms=4, lw=1, label="Pareto front")
-        for row, mark in zip(proposal.rows[:-1], ("D", "s"), strict=False):
+        for row, mark in zip(proposal.rows[:-1], cycle("Ds^vP"), strict=False):
             tau = row.card.mean("kendall_tau")
             shown = tau if np.isfinite(tau) else row.card.mean("face_value_tau")
             cost = row.card.mean("designer_cost")

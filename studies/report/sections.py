@@ -60,7 +60,8 @@ def recommendation(findings: Findings) -> tuple[str, str]:
     verb = "the cheapest" if goal.minimise else "the best"
     return (
         f"Use {words}: {verb} protocol tried that met the goal in the search ({goal.sentence()}).",
-        f"On fresh draws and the population as stated, {outcome}, at a designer's cost of {cost}.",
+        f"On fresh draws and the population as stated, {outcome}, at a designer's cost of {cost} (tuning steps × "
+        "billions of parameters).",
     )
 
 
@@ -344,6 +345,7 @@ def provenance_section(proposal: Proposal, provenance: Provenance) -> str:
     done = f"{provenance.done:,} of {provenance.asked:,}" + ("" if provenance.finished else " (not finished)")
     rows = [
         ("source", provenance.source),
+        ("goal", proposal.result.goal.sentence()),
         ("trials", done),
         ("draws", f"{proposal.draws:,}"),
         ("seed", str(proposal.seed)),
