@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import AfterValidator
 
+from designer.domains import Composite, Part
 from followers.measurement import Audit
 from followers.spec import Spec, must
 
-__all__ = ["AuditForm", "AuditPlan"]
+__all__ = ["AUDIT_PARTS", "AuditForm", "AuditPlan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +84,37 @@ def _read(rule: AuditRule) -> AuditPlan:
 
 AuditForm = Annotated[AuditRule, AfterValidator(_read)]
 """How a file gives audits; read as `AuditPlan`."""
+
+
+def _assemble(parts: Mapping[str, Any]) -> AuditPlan:
+    if not parts["on"]:
+        return AuditPlan()
+    return AuditPlan((parts["chance"],) * parts["top"], parts["items"], parts["level"], parts["fine"])
+
+
+def _dissect(plan: AuditPlan) -> Mapping[str, Any] | None:
+    if not plan.active:
+        return {"on": False, **{name: part.default for name, part in AUDIT_PARTS.parts.items() if name != "on"}}
+    if len(set(plan.probability)) > 1:
+        return None
+    alike = {"top": len(plan.probability), "chance": plan.probability[0]}
+    return {"on": True, **alike, "items": plan.items, "level": plan.level, "fine": plan.fine}
+
+
+def _when_on(chosen: Mapping[str, Any]) -> bool:
+    return bool(chosen["on"])
+
+
+AUDIT_PARTS = Composite(
+    {
+        "on": Part(True, numeric=False),
+        "top": Part(1, whole=True, matters=_when_on),
+        "chance": Part(1.0, matters=_when_on),
+        "items": Part(500, whole=True, matters=_when_on),
+        "level": Part(0.01, matters=_when_on),
+        "fine": Part(0.0, matters=_when_on),
+    },
+    _assemble,
+    _dissect,
+)
+"""How a search puts audits together: the first `top` ranks are audited with probability `chance` each."""

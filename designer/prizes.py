@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -9,10 +10,20 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, Discriminator, Tag
 
+from designer.domains import Composite, Part
 from followers.arrays import FloatArray, IntArray
 from followers.spec import Spec
 
-__all__ = ["BandForm", "Bands", "PrizeForm", "Prizes", "band_mean", "band_of_rank"]
+__all__ = [
+    "BAND_PARTS",
+    "PRIZE_PARTS",
+    "BandForm",
+    "Bands",
+    "PrizeForm",
+    "Prizes",
+    "band_mean",
+    "band_of_rank",
+]
 
 PrizeKind = Literal["winner-takes-all", "harmonic", "linear"]
 
@@ -152,6 +163,46 @@ BandForm = Annotated[
     Annotated[list[int], Tag("list")] | Annotated[BandRule, Tag("rule")], _by_shape, AfterValidator(_read_bands)
 ]
 """How a file gives bands: a list of sizes, or a `BandRule`; read as `Bands`."""
+
+
+def _assemble_bands(parts: Mapping[str, Any]) -> Bands:
+    rule = parts["rule"]
+    return Bands() if rule == "single" else Bands(**{rule: parts[rule]})
+
+
+def _dissect_bands(bands: Bands) -> Mapping[str, Any] | None:
+    if bands.sizes:
+        return None
+    rule = "top" if bands.top is not None else "width" if bands.width is not None else "single"
+    return {"rule": rule, "top": bands.top or 1, "width": bands.width or 2}
+
+
+BAND_PARTS = Composite(
+    {
+        "rule": Part("single", numeric=False),
+        "top": Part(1, whole=True, matters=lambda chosen: chosen["rule"] == "top"),
+        "width": Part(2, whole=True, matters=lambda chosen: chosen["rule"] == "width"),
+    },
+    _assemble_bands,
+    _dissect_bands,
+)
+"""How a search puts bands together: `rule` "single", "top" or "width", and the number that goes with it."""
+
+
+def _assemble_prizes(parts: Mapping[str, Any]) -> Prizes:
+    return Prizes(kind=parts["kind"], first=parts["first"])
+
+
+def _dissect_prizes(prizes: Prizes) -> Mapping[str, Any] | None:
+    if prizes.values or prizes.first is None:
+        return None
+    return {"kind": prizes.kind, "first": prizes.first}
+
+
+PRIZE_PARTS = Composite(
+    {"kind": Part("harmonic", numeric=False), "first": Part(1.0)}, _assemble_prizes, _dissect_prizes
+)
+"""How a search puts a prize schedule together: its kind and its first prize."""
 
 
 def band_of_rank(sizes: tuple[int, ...]) -> IntArray:

@@ -7,27 +7,32 @@ and study files, searches and tables follow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator
 
-from designer.audits import AuditForm, AuditPlan
-from designer.prizes import BandForm, Bands, PrizeForm, Prizes, band_mean
+from designer.audits import AUDIT_PARTS, AuditForm, AuditPlan
+from designer.domains import Composite
+from designer.prizes import BAND_PARTS, PRIZE_PARTS, BandForm, Bands, PrizeForm, Prizes, band_mean
 from followers.arrays import FloatArray
 from followers.game import LeaderboardGame, TieRule
 from followers.hidden import PartlyHidden
 from followers.measurement import Noise
 from followers.population import Population
-from followers.spec import must, not_negative
+from followers.reweighted import reweighted
+from followers.spec import must, not_negative, sums_to_one
 
 __all__ = ["Protocol", "knob", "knobs"]
 
 Change = Callable[[LeaderboardGame, Any], LeaderboardGame]
 Charge = Callable[[Population, Any], FloatArray]
 Phrase = Callable[[Any], str]
+
+
+Condition = Callable[[Mapping[str, Any]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,19 @@ class Knob:
     change: Change
     charge: Charge
     phrase: Phrase
+    composite: Composite | None
+    shares: bool
+    matters: Condition
 
     @property
     def numeric(self) -> bool:
         """Whether a range of values makes sense."""
-        return getattr(self.form, "__origin__", self.form) is float
+        return getattr(self.form, "__origin__", self.form) in (float, int)
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers make sense."""
+        return getattr(self.form, "__origin__", self.form) is int
 
 
 def _no_charge(population: Population, value: Any) -> FloatArray:
@@ -60,13 +73,19 @@ def knob(
     charge: Charge = _no_charge,
     write: Callable[[Any], Any] = lambda value: value,
     section: str = "protocol",
+    composite: Composite | None = None,
+    shares: bool = False,
+    matters: Condition = lambda chosen: True,
 ) -> Any:
     """A field of `Protocol`: its default, its effect on the game, its cost to the designer, its words.
 
     `form` is the pydantic type that reads its value from a file, `write` gives it back; `section` is the table of the
-    file it stands in: "protocol" or "contest".
+    file it stands in: "protocol" or "contest". `composite` says how a search puts it together from parts, `shares` that
+    it is a list of shares; `matters` says whether it does anything, given the knobs before it: where not, a search
+    leaves it at its default.
     """
-    return field(default=default, metadata={"knob": Knob(section, form, write, change, charge, phrase)})
+    made = Knob(section, form, write, change, charge, phrase, composite, shares, matters)
+    return field(default=default, metadata={"knob": made})
 
 
 def _pay(game: LeaderboardGame, prizes: Prizes) -> LeaderboardGame:
@@ -102,6 +121,10 @@ def _describe_bands(bands: Bands) -> str:
     return f"ranks published in bands of {bands.width}" if bands.width else "every rank published"
 
 
+def _reweight(game: LeaderboardGame, weights: tuple[float, ...]) -> LeaderboardGame:
+    return replace(game, curve=reweighted(game.curve, weights)) if weights else game
+
+
 def _hide(game: LeaderboardGame, share: float) -> LeaderboardGame:
     return replace(game, curve=PartlyHidden(game.curve, game.head_start, share, 0.0)) if share else game
 
@@ -134,6 +157,11 @@ def _describe_audit(plan: AuditPlan) -> str:
 _share = must(lambda x: 0 <= x <= 1, "must lie in [0, 1]")
 
 
+def _may_be_noisy(chosen: Mapping[str, Any]) -> bool:
+    """Noisy scores neither tie nor are they rounded, and there is one source of noise."""
+    return chosen["ties"] is TieRule.QUALITY and not chosen["precision"] and not chosen.get("noise")
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
     """An evaluation protocol; the default is direct evaluation with harmonic prizes, first prize 1.
@@ -145,6 +173,7 @@ class Protocol:
     tune_steps : optimiser steps of tuning that every model gets before the test (tune-before-test); 0 is direct
         evaluation. Costs the designer steps times billions of parameters.
     tiers : Bands, how ranks are published; a band's members share its prizes.
+    task_weights : what each task of a suite counts, summing to 1; empty leaves the weights that the developers state.
     hidden_share, transfer : share of test items nobody has seen, and what part of the effort carries over to them.
     precision : grid to which published scores are rounded down, score units; 0 publishes them exactly.
     noise, test_items : standard deviation of an observed score, or the number of items it is measured on (then
@@ -153,7 +182,13 @@ class Protocol:
     """
 
     prizes: Prizes = knob(
-        Prizes(), form=PrizeForm, write=Prizes.document, change=_pay, phrase=_describe_prizes, section="contest"
+        Prizes(),
+        form=PrizeForm,
+        write=Prizes.document,
+        change=_pay,
+        phrase=_describe_prizes,
+        section="contest",
+        composite=PRIZE_PARTS,
     )
     ties: TieRule = knob(
         TieRule.QUALITY,
@@ -170,7 +205,17 @@ class Protocol:
         charge=_tuning_compute,
         phrase=lambda steps: f"{steps:,.0f} tuning steps before the test" if steps else "direct evaluation",
     )
-    tiers: Bands = knob(Bands(), form=BandForm, write=Bands.document, change=_band, phrase=_describe_bands)
+    tiers: Bands = knob(
+        Bands(), form=BandForm, write=Bands.document, change=_band, phrase=_describe_bands, composite=BAND_PARTS
+    )
+    task_weights: tuple[float, ...] = knob(
+        (),
+        form=Annotated[list[float], sums_to_one, AfterValidator(tuple)],
+        write=list,
+        change=_reweight,
+        phrase=lambda weights: "tasks weighted " + ", ".join(f"{w:.3g}" for w in weights),
+        shares=True,
+    )
     hidden_share: float = knob(
         0.0, form=Annotated[float, _share], change=_hide, phrase=lambda share: f"{share:.0%} of the test hidden"
     )
@@ -179,6 +224,7 @@ class Protocol:
         form=Annotated[float, _share],
         change=_carry_over,
         phrase=lambda transfer: f"{transfer:.0%} of the effort carries over to it",
+        matters=lambda chosen: chosen["hidden_share"] > 0,
     )
     precision: float = knob(
         0.0,
@@ -187,16 +233,26 @@ class Protocol:
         phrase=lambda eta: f"scores rounded down to {eta:g}",
     )
     noise: float = knob(
-        0.0, form=Annotated[float, not_negative], change=_blur, phrase=lambda sigma: f"scores known to ± {sigma:g}"
+        0.0,
+        form=Annotated[float, not_negative],
+        change=_blur,
+        phrase=lambda sigma: f"scores known to ± {sigma:g}",
+        matters=_may_be_noisy,
     )
     test_items: int = knob(
         0,
         form=Annotated[int, must(lambda x: x >= 0, "must not be negative (0: no noise)")],
         change=_test,
         phrase=lambda items: f"{items:,} test items",
+        matters=_may_be_noisy,
     )
     audit: AuditPlan = knob(
-        AuditPlan(), form=AuditForm, write=AuditPlan.document, change=_audit, phrase=_describe_audit
+        AuditPlan(),
+        form=AuditForm,
+        write=AuditPlan.document,
+        change=_audit,
+        phrase=_describe_audit,
+        composite=AUDIT_PARTS,
     )
 
     def __post_init__(self) -> None:

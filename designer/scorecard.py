@@ -16,13 +16,14 @@ from designer.ranking import (
     published_ranks,
     top_one_correct,
 )
-from followers.arrays import FloatArray
+from followers.arrays import FloatArray, IntArray
 from followers.game import TieRule
 from followers.population import Population
 from solvers.inner import InnerAnswer, solve_inner
 from solvers.standings import noisy_above, noisy_first, sample_noisy
 
 __all__ = [
+    "LARGER_IS_BETTER",
     "METRICS",
     "Figure",
     "Outcomes",
@@ -31,6 +32,7 @@ __all__ = [
     "play",
     "scorecard",
     "summarise",
+    "summary",
 ]
 
 METRICS: Mapping[str, str] = {
@@ -45,6 +47,19 @@ METRICS: Mapping[str, str] = {
     "face_value_tau": "Kendall tau-b if nobody spent costly effort, all populations",
 }
 """The figures of a scorecard and what they mean."""
+
+LARGER_IS_BETTER: Mapping[str, bool] = {
+    "kendall_tau": True,
+    "top_one": True,
+    "pure_share": True,
+    "margin": True,
+    "tempted": False,
+    "wasted_effort": False,
+    "designer_cost": False,
+    "audits": False,
+    "face_value_tau": True,
+}
+"""What "better" means for each figure of a scorecard (`designer.scorecard.METRICS`)."""
 
 _BOARDS = 400
 """Noisy boards drawn per population where expectations have no closed form."""
@@ -163,20 +178,25 @@ def _stderr(values: FloatArray) -> float | None:
 
 def scorecard(outcomes: Outcomes) -> Scorecard:
     """The figures of one protocol."""
+    return summary(outcomes.protocol, outcomes.values, outcomes.equilibrium.codes)
+
+
+def summary(protocol: Protocol, values: Mapping[str, FloatArray], codes: IntArray) -> Scorecard:
+    """The scorecard of per-draw figures, each (B,), and of the statuses (B,): 0 EXISTS, 1 ABSENT, 2 UNKNOWN."""
     without = "no population with a pure equilibrium"
     no_margin = "with noise payoffs are smooth and an equilibrium has no margin"
     reasons = {"kendall_tau": without, "top_one": without, "wasted_effort": without, "margin": no_margin}
-    if outcomes.equilibrium.exists.any():
+    if (codes == 0).any():
         reasons = {
             "kendall_tau": "the whole board is tied",
             "wasted_effort": "the prize pool is not positive",
             "margin": no_margin,
         }
     return Scorecard(
-        protocol=outcomes.protocol,
-        figures={m: summarise(outcomes.values[m], reason=reasons.get(m, "the whole board is tied")) for m in METRICS},
-        draws=len(outcomes.equilibrium.codes),
-        unknown=int((~outcomes.equilibrium.exists & ~outcomes.equilibrium.absent).sum()),
+        protocol=protocol,
+        figures={m: summarise(values[m], reason=reasons.get(m, "the whole board is tied")) for m in METRICS},
+        draws=len(codes),
+        unknown=int((codes == 2).sum()),
     )
 
 

@@ -2,87 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from designer.evaluation import Board, Evaluated
+from designer.goal import Goal
+from designer.problem import Problem
 from designer.protocol import Protocol
-from designer.scorecard import METRICS, Scorecard, play, scorecard
+from designer.quiet import quiet_optuna
+from designer.samplers import choose_sampler, quasi_random
+from designer.scorecard import LARGER_IS_BETTER
 from designer.space import Space, default_space
+from designer.trials import (
+    FIRST_DRAWS,
+    IN_FLIGHT,
+    Direction,
+    Log,
+    Plan,
+    Progress,
+    direction,
+    no_log,
+    run_trials,
+)
+from designer.workforce import Workforce, alone, processes
 from followers.population import Population
 from followers.prior import RosterPrior
-from solvers.inner import AnyCertificate, solve_inner
 
-if TYPE_CHECKING:
-    import optuna
-
-__all__ = ["Evaluated", "Goal", "SearchResult", "pareto_front", "search"]
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """What to optimise and what must hold.
-
-    `optimise` is minimised if it is a cost ("designer_cost", "wasted_effort"), maximised otherwise. Each constraint
-    is a scorecard figure with its least allowed mean; an undefined figure violates its constraint outright.
-    `steady` also asks that the population as stated (no errors drawn) has a pure equilibrium.
-    """
-
-    optimise: Literal["designer_cost", "kendall_tau", "top_one", "pure_share"] = "designer_cost"
-    at_least: Mapping[str, float] = field(default_factory=lambda: {"pure_share": 0.9, "kendall_tau": 0.95})
-    steady: bool = True
-
-    def __post_init__(self) -> None:
-        for metric in (self.optimise, *self.at_least):
-            if metric not in METRICS:
-                raise ValueError(f"goal: unknown figure {metric!r}; figures are {', '.join(METRICS)}")
-
-    @property
-    def minimise(self) -> bool:
-        """Whether less is better."""
-        return self.optimise == "designer_cost"
-
-    def violations(self, card: Scorecard, stated_gain: float) -> dict[str, float]:
-        """How far each constraint is missed; 0 or less where it holds."""
-        missed = {}
-        for metric, least in self.at_least.items():
-            value = card.mean(metric)
-            missed[metric] = least - value if np.isfinite(value) else max(1.0, abs(least)) + 1.0
-        if self.steady:
-            missed["largest gain on the stated population"] = stated_gain
-        return missed
-
-    def sentence(self) -> str:
-        """The goal in words."""
-        verb = "least" if self.minimise else "greatest"
-        limits = " and ".join(f"{m} at least {v:g}" for m, v in self.at_least.items())
-        stated = ", with a pure equilibrium on the population as stated" if self.steady else ""
-        return f"{verb} {self.optimise} with {limits}{stated}"
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """A protocol with its scorecard on the draws, and its certificate on the population as stated."""
-
-    protocol: Protocol
-    scorecard: Scorecard
-    violations: Mapping[str, float]
-    certificate: AnyCertificate
-
-    @property
-    def feasible(self) -> bool:
-        """Whether every constraint holds."""
-        return all(v <= 0 for v in self.violations.values())
+__all__ = [
+    "Evaluated",
+    "Goal",
+    "Progress",
+    "SearchResult",
+    "directions_of",
+    "front_of",
+    "optimum_of",
+    "pareto_front",
+    "plan_of",
+    "problem_of",
+    "result_of",
+    "search",
+    "workers_for",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """`best` is None where no protocol tried meets the constraints; `nearest` then misses them least."""
+    """`best` is None where no protocol tried meets the constraints; `nearest` then misses them least.
+
+    Both carry their certificate. front : the feasible ones tried that no other beats in the goal's front figures.
+    """
 
     goal: Goal
     best: Evaluated | None
@@ -93,37 +64,132 @@ class SearchResult:
     draws: int
 
 
-class _Judge:
-    """Evaluates protocols on one set of draws; a protocol met again is not solved again."""
+def problem_of(
+    developers: Population,
+    *,
+    space: Space | None = None,
+    goal: Goal | None = None,
+    prior: RosterPrior | None = None,
+    draws: int = 128,
+    seed: int = 0,
+    sampler: str = "auto",
+    in_flight: int = IN_FLIGHT,
+    first_draws: int | None = FIRST_DRAWS,
+    start_from: Sequence[Protocol] = (),
+) -> Problem:
+    """The problem that a search is asked; its space is widened by the protocols to start from.
 
-    def __init__(self, population: Population, prior: RosterPrior, draws: int, seed: int, goal: Goal) -> None:
-        self.stated, self.goal = population, goal
-        self.draws = prior.draw(population, draws, np.random.default_rng(seed))
-        self.seen: dict[Protocol, Evaluated] = {}
+    Raises
+    ------
+    ValueError : a knob or a limit of the space cannot be played or kept by anybody; numbers out of range.
+    InputError : the sampler cannot be had, or not for this.
+    """
+    space, goal = space or default_space(), goal or Goal()
+    if in_flight < 1:
+        raise ValueError(f"in_flight = {in_flight}; at least 1 trial must be in flight")
+    if first_draws is not None and first_draws < 1:
+        raise ValueError(f"first_draws = {first_draws}; at least 1 draw is needed")
+    for protocol in start_from:
+        space = space.widened(protocol)
+    space.check(developers)
+    chosen = {
+        "sampler": choose_sampler(sampler, space, goal, front=False),
+        "front_sampler": choose_sampler(sampler, space, goal, front=True),
+        "in_flight": in_flight,
+        "first_draws": first_draws,
+        "start_from": [protocol.document() for protocol in start_from],
+    }
+    return Problem(developers, space, goal, prior or RosterPrior(), draws, seed, chosen)
 
-    def __call__(self, protocol: Protocol) -> Evaluated:
-        if protocol not in self.seen:
-            card = scorecard(play(protocol, self.draws))
-            solved = solve_inner(protocol.induce(self.stated))
-            gain = (
-                float(-solved.margin[0]) if not solved.exists[0] else min(0.0, float(np.nan_to_num(-solved.margin[0])))
-            )
-            violations = self.goal.violations(card, gain if np.isfinite(gain) else -1.0)
-            self.seen[protocol] = Evaluated(protocol, card, violations, solved.certify(0))
-        return self.seen[protocol]
+
+def plan_of(problem: Problem, *, front: bool) -> Plan:
+    """How the problem is searched: for its goal, or for its front."""
+    how = problem.search
+    return Plan(
+        sampler=how["front_sampler" if front else "sampler"],
+        seed=problem.seed,
+        objectives=problem.goal.front if front else (problem.goal.optimise,),
+        in_flight=how["in_flight"],
+        first_draws=how["first_draws"],
+    )
 
 
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Optuna's own log off while we report progress ourselves, and back on afterwards."""
-    import optuna
+def directions_of(problem: Problem, *, front: bool) -> list[Direction]:
+    """Of the objectives, as Optuna names them."""
+    return [direction(name) for name in plan_of(problem, front=front).objectives]
 
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(level)
+
+def workers_for(problem: Problem, workers: int = 1, cluster: str | None = None) -> AbstractContextManager[Workforce]:
+    """This process alone, so many processes on this machine, or a Dask cluster, on the problem's draws."""
+    board = Board(problem.population, problem.drawn())
+    if cluster is not None:
+        from designer.cluster import on_cluster
+
+        return on_cluster(board, cluster, workers)
+    return processes(board, workers) if workers > 1 else alone(board)
+
+
+def optimum_of(
+    problem: Problem,
+    trials: int,
+    workforce: Workforce,
+    *,
+    start_from: Sequence[Protocol] = (),
+    log: Log | None = None,
+    progress: Progress | None = None,
+) -> tuple[Evaluated, ...]:
+    """The trials of a search for the goal, beginning with `start_from` where they lie in the space."""
+    return _run(problem, problem.goal, trials, workforce, start_from, log, progress, front=False)
+
+
+def front_of(
+    problem: Problem,
+    trials: int,
+    workforce: Workforce,
+    *,
+    start_from: Sequence[Protocol] = (),
+    log: Log | None = None,
+    progress: Progress | None = None,
+) -> tuple[Evaluated, ...]:
+    """The trials of a search for the front.
+
+    Only the goal's constraint on `pure_share` applies (a ranking nobody settles on has no quality), and those on
+    figures that are not part of the front.
+    """
+    goal = problem.goal
+    kept = {m: v for m, v in goal.at_least.items() if m not in goal.front}
+    kept.setdefault("pure_share", 0.9)
+    loose = replace(goal, at_least=kept, at_most={m: v for m, v in goal.at_most.items() if m not in goal.front})
+    return _run(problem, loose, trials, workforce, start_from, log, progress, front=True)
+
+
+def _run(
+    problem: Problem,
+    goal: Goal,
+    trials: int,
+    workforce: Workforce,
+    start_from: Sequence[Protocol],
+    log: Log | None,
+    progress: Progress | None,
+    *,
+    front: bool,
+) -> tuple[Evaluated, ...]:
+    space = problem.space
+    first = [p for p in map(space.parameters, dict.fromkeys(start_from)) if p is not None]
+    first += [space.place(at) for at in quasi_random(space, problem.seed)]
+    with quiet_optuna():
+        return run_trials(
+            plan_of(problem, front=front),
+            goal,
+            space,
+            problem.population,
+            problem.draws,
+            first,
+            trials,
+            workforce,
+            log or no_log(),
+            progress,
+        )
 
 
 def search(
@@ -136,9 +202,13 @@ def search(
     draws: int = 128,
     seed: int = 0,
     start_from: Sequence[Protocol] = (),
+    sampler: str = "auto",
+    workers: int = 1,
+    in_flight: int = IN_FLIGHT,
+    first_draws: int | None = FIRST_DRAWS,
     progress: Progress | None = None,
 ) -> SearchResult:
-    """Search a protocol space: single objective with constraints, by Optuna's TPE.
+    """Search a protocol space: single objective with constraints.
 
     Parameters
     ----------
@@ -147,19 +217,30 @@ def search(
     space, goal : what may be turned, what is wanted; see `default_space` and `Goal`.
     trials, draws, seed : protocols to try, populations to score each on (the same for all), seed of everything.
     start_from : protocols to try first, where they lie in the space.
+    sampler : "auto" or a name of `designer.samplers.SAMPLERS`.
+    workers : processes on this machine; results do not depend on it.
+    in_flight : trials proposed before the first of them is told; results do depend on it.
+    first_draws : draws after which the worse half is dropped, and so on at each doubling; None: all see all.
     progress : called with (trials done, trials in all).
 
     Returns the best protocol found and the Pareto front of (ranking quality, designer's cost) among the feasible ones
     tried. Deterministic given the seed. Akiba et al. (2019), KDD; Watanabe & Hutter (2023) for constrained TPE.
     """
-    import optuna
-
-    judge, space, goal = _set_up(developers, space, goal, prior, draws, seed)
-    with _quiet_optuna():
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(24, max(4, trials // 5)))
-        study = optuna.create_study(direction="minimize" if goal.minimise else "maximize", sampler=sampler)
-        tried = _run(study, judge, space, lambda e: (_objective(e, goal),), trials, start_from, progress)
-    return _result(goal, tried, seed, draws)
+    problem = problem_of(
+        developers,
+        space=space,
+        goal=goal,
+        prior=prior,
+        draws=draws,
+        seed=seed,
+        sampler=sampler,
+        in_flight=in_flight,
+        first_draws=first_draws,
+        start_from=start_from,
+    )
+    with workers_for(problem, workers) as workforce:
+        tried = optimum_of(problem, trials, workforce, start_from=start_from, progress=progress)
+    return result_of(problem, tried)
 
 
 def pareto_front(
@@ -172,98 +253,65 @@ def pareto_front(
     draws: int = 128,
     seed: int = 0,
     start_from: Sequence[Protocol] = (),
+    sampler: str = "auto",
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> tuple[Evaluated, ...]:
-    """The Pareto front of (Kendall tau-b, designer's cost) by NSGA-II, from the cheapest on; see `search`.
+    """The Pareto front of the goal's front figures, by default (Kendall tau-b, designer's cost), from the cheapest on.
 
-    Only the goal's constraint on `pure_share` applies (a ranking nobody settles on has no quality), not the one on
-    ranking quality. Deb et al. (2002), IEEE Trans. Evol. Comput. 6(2).
+    By NSGA-II for two figures, NSGA-III for more; see `search` and `front_of`. Deb et al. (2002), IEEE Trans. Evol.
+    Comput. 6(2).
     """
-    import optuna
-
-    goal = goal or Goal()
-    loose = Goal(goal.optimise, {"pure_share": goal.at_least.get("pure_share", 0.9)}, goal.steady)
-    judge, space, loose = _set_up(developers, space, loose, prior, draws, seed)
-    with _quiet_optuna():
-        sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=min(24, max(4, trials // 4)))
-        study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-
-        def values(e: Evaluated) -> tuple[float, ...]:
-            return (_ranking_quality(e), e.scorecard.mean("designer_cost"))
-
-        tried = _run(study, judge, space, values, trials, start_from, progress)
-    return _front(tried)
-
-
-def _set_up(
-    developers: Population,
-    space: Space | None,
-    goal: Goal | None,
-    prior: RosterPrior | None,
-    draws: int,
-    seed: int,
-) -> tuple[_Judge, Space, Goal]:
-    goal = goal or Goal()
-    return _Judge(developers, prior or RosterPrior(), draws, seed, goal), space or default_space(), goal
+    problem = problem_of(
+        developers,
+        space=space,
+        goal=goal,
+        prior=prior,
+        draws=draws,
+        seed=seed,
+        sampler=sampler,
+        start_from=start_from,
+    )
+    with workers_for(problem, workers) as workforce:
+        tried = front_of(problem, trials, workforce, start_from=start_from, progress=progress)
+    return _front(tried, problem.goal)
 
 
-def _ranking_quality(e: Evaluated) -> float:
-    """tau-b where defined. Where no draw has an equilibrium the trial is infeasible whatever its value, and what the
-    board would show if nobody reacted keeps the sampler's picture smooth."""
-    tau = e.scorecard.mean("kendall_tau")
-    if np.isfinite(tau):
-        return tau
-    face = e.scorecard.mean("face_value_tau")
-    return face if np.isfinite(face) else -1.0
-
-
-def _objective(e: Evaluated, goal: Goal) -> float:
-    return _ranking_quality(e) if goal.optimise == "kendall_tau" else e.scorecard.mean(goal.optimise)
-
-
-def _run(
-    study: optuna.Study,
-    judge: _Judge,
-    space: Space,
-    values: Callable[[Evaluated], tuple[float, ...]],
-    trials: int,
-    start_from: Sequence[Protocol],
-    progress: Progress | None,
-) -> list[Evaluated]:
-    for protocol in start_from:
-        parameters = space.parameters(protocol)
-        if parameters is not None:
-            study.enqueue_trial(parameters)
-    tried = []
-    for k in range(trials):
-        trial = study.ask()
-        evaluated = judge(space.suggest(trial))
-        for name, violation in evaluated.violations.items():
-            trial.set_constraint(name, violation)
-        study.tell(trial, values(evaluated))
-        tried.append(evaluated)
-        if progress is not None:
-            progress(k + 1, trials)
-    return tried
-
-
-def _result(goal: Goal, tried: list[Evaluated], seed: int, draws: int) -> SearchResult:
+def result_of(problem: Problem, tried: Sequence[Evaluated], front: Sequence[Evaluated] = ()) -> SearchResult:
+    """The best of the trials, certified; `front` : trials of a search for the front, which count for the front only."""
+    goal, board = problem.goal, Board(problem.population, problem.population)
     sign = 1.0 if goal.minimise else -1.0
     feasible = [e for e in tried if e.feasible]
 
     def key(e: Evaluated) -> tuple[float, float]:
-        return sign * _objective(e, goal), -_ranking_quality(e)  # of two equally cheap ones the truer
+        return sign * goal.value(e.scorecard), -e.ranking_quality(goal)  # of two equally cheap ones the truer
 
     best = min(feasible, key=key) if feasible else None
-    nearest = best or min(tried, key=lambda e: sum(max(v, 0.0) for v in e.violations.values()))
-    return SearchResult(goal, best, nearest, tuple(tried), _front(tried), seed, draws)
+    played = [e for e in tried if e.stated is not None] or list(tried)
+    # what was dropped after few draws is known less well than what has seen them all
+    nearest = best or min(played, key=lambda e: (not e.full, e.missed))
+    if nearest.stated is not None:
+        nearest = replace(nearest, certificate=board.certify(nearest.protocol))
+    best = nearest if best is not None else None
+    return SearchResult(goal, best, nearest, tuple(tried), _front([*tried, *front], goal), problem.seed, problem.draws)
 
 
-def _front(tried: Sequence[Evaluated]) -> tuple[Evaluated, ...]:
-    """Feasible protocols that no other one beats in both ranking quality and cost, from the cheapest on."""
-    front: list[Evaluated] = []
-    feasible = {e.protocol: e for e in tried if e.feasible}.values()
-    for e in sorted(feasible, key=lambda e: (e.scorecard.mean("designer_cost"), -_ranking_quality(e))):
-        if not front or _ranking_quality(e) > _ranking_quality(front[-1]):
-            front.append(e)
-    return tuple(front)
+def _front(tried: Sequence[Evaluated], goal: Goal) -> tuple[Evaluated, ...]:
+    """Feasible protocols that no other one beats in every figure of the front, in order of the last figure.
+
+    One of which a figure is undefined (a board that is all tied ranks nobody) has no place on it. A protocol that holds
+    in the search for the goal holds in the search for the front.
+    """
+    defined = (e for e in tried if e.feasible and all(np.isfinite(e.scorecard.mean(m)) for m in goal.front))
+    feasible = list({e.protocol: e for e in defined}.values())
+    if not feasible:
+        return ()
+    signs = np.array([-1.0 if LARGER_IS_BETTER[m] else 1.0 for m in goal.front])
+    cost = np.array([[goal.value(e.scorecard, m) for m in goal.front] for e in feasible]) * signs
+    no_worse = (cost[:, None, :] <= cost[None, :, :]).all(axis=2)
+    better = no_worse & (cost[:, None, :] < cost[None, :, :]).any(axis=2)
+    # of equals the first
+    equal = no_worse & no_worse.T
+    beaten = better.any(axis=0) | np.triu(equal, 1).any(axis=0)
+    kept = np.flatnonzero(~beaten).tolist()
+    return tuple(feasible[k] for k in sorted(kept, key=lambda k: (cost[k, -1], *cost[k])))

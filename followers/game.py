@@ -15,7 +15,7 @@ from followers.grouping import Part
 from followers.measurement import Audit, Noise, grid_level, grid_score
 from followers.roster import RosterCost, RosterCurve
 
-__all__ = ["LeaderboardGame", "TieRule", "select"]
+__all__ = ["LeaderboardGame", "TieRule", "select", "select_law"]
 
 
 class TieRule(StrEnum):
@@ -213,14 +213,15 @@ def select(game: LeaderboardGame, index: Any) -> LeaderboardGame:
         name: np.ascontiguousarray(getattr(game, name)[index])
         for name in ("head_start", "effort_cap", "prizes", "tie_order")
     }
-    curve, cost = _select_law(game.curve, index, game.batch), _select_law(game.cost, index, game.batch)
+    curve, cost = select_law(game.curve, index, game.batch), select_law(game.cost, index, game.batch)
     audit = game.audit and replace(game.audit, probability=game.audit.probability[index])
     return replace(game, curve=curve, cost=cost, audit=audit, **arrays)  # type: ignore[arg-type]
 
 
-def _select_law(law: T, index: Any, batch: int) -> T:
+def select_law(law: T, index: Any, batch: int) -> T:
+    """A score curve or cost for the games at `index` of `batch`; parameters that all games share are kept."""
     if isinstance(law, RosterCurve | RosterCost):
-        parts = tuple(Part(p.developers, _select_law(p.law, index, batch)) for p in law.parts)
+        parts = tuple(Part(p.developers, select_law(p.law, index, batch)) for p in law.parts)
         return type(law)(parts=parts, n=law.n)  # type: ignore[arg-type]
     changed = {f.name: _select_field(getattr(law, f.name), law, index, batch) for f in fields(law)}  # type: ignore[arg-type]
     return type(law)(**changed)
@@ -230,7 +231,7 @@ def _select_field(values: Any, law: Any, index: Any, batch: int) -> Any:
     if isinstance(values, tuple):  # the tasks of a suite, and their weights
         return tuple(_select_field(v, law, index, batch) for v in values)
     if is_dataclass(values):  # a curve made of curves
-        return _select_law(values, index, batch)
+        return select_law(values, index, batch)
     # a table has its knots on a further axis; parameters without a batch axis are shared by all games
     has_batch = np.ndim(values) == 2 + law.table_axes and values.shape[0] == batch
     return values[index] if has_batch else values

@@ -50,6 +50,7 @@ class RosterPrior:
             raise ValueError(f"prior: {draws} draws; at least 1 is needed")
         shape = (draws, population.n)
         level = rng.standard_normal(shape) * (population.score_stderr if self.level_errors else 0.0)
+        level = _within_shares(population.curve, level)
         factor = np.exp(self.cost_spread * rng.standard_normal(shape))
         exposed = rng.random(shape) < self.exposure_share
         exposure = self.exposure_median * np.exp(self.exposure_spread * rng.standard_normal(shape))
@@ -68,6 +69,13 @@ class RosterPrior:
             prior_exposure=population.prior_exposure + np.where(exposed, exposure, 0.0),
             effort_cap=np.broadcast_to(population.effort_cap, shape).copy(),
         )
+
+
+def _within_shares(curve: ScoreCurve, shift: FloatArray) -> FloatArray:
+    """The shift (B, n), cut where a curve of shares of correct items, within [0, 1], would leave them."""
+    lowest, highest = curve.score(0.0), curve.score(np.inf)
+    shares = (lowest >= 0) & (highest <= 1)
+    return np.where(shares, np.clip(shift, np.where(shares, -lowest, 0.0), np.where(shares, 1.0 - highest, 0.0)), shift)
 
 
 def _lifted(curve: ScoreCurve, shift: FloatArray) -> ScoreCurve:

@@ -47,9 +47,10 @@ __all__ = [
     "must",
     "not_negative",
     "positive",
+    "sums_to_one",
 ]
 
-N = TypeVar("N", int, float)
+N = TypeVar("N")
 
 
 def must(holds: Callable[[Any], bool], sentence: str) -> AfterValidator:
@@ -70,6 +71,11 @@ def _read_infinity(value: Any) -> Any:
 finite = must(math.isfinite, "must be a finite number")
 positive = must(lambda x: math.isfinite(x) and x > 0, "must be a positive finite number")
 not_negative = must(lambda x: math.isfinite(x) and x >= 0, "must be a finite number that is not negative")
+
+sums_to_one = must(
+    lambda shares: not shares or (min(shares) >= 0 and abs(math.fsum(shares) - 1.0) <= 1e-9),
+    "must not be negative and sum to 1",
+)
 
 Finite = Annotated[float, finite]
 Positive = Annotated[float, positive]

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from studies.cli_audit import audit_app
+from studies.cli_compare import compare, protocols
 from studies.cli_design import design_app
-from studies.cli_options import SOLVED, UNDECIDED, WRONG_INPUT, Draws, JsonFlag, Seed, terminal
+from studies.cli_options import INTERRUPTED, SOLVED, UNDECIDED, WRONG_INPUT, Draws, JsonFlag, Seed, terminal
 from studies.cli_report import explain, plot_app, report
 
 if TYPE_CHECKING:
@@ -115,30 +116,8 @@ def solve(
     raise typer.Exit(code)
 
 
-@app.command()
-def compare(
-    protocols: Annotated[list[Path], typer.Argument(help="Protocol files.", show_default=False)],
-    population: Annotated[str, typer.Option(help="gsm8k, mmlu or a population file.")] = "gsm8k",
-    draws: Draws = 256,
-    seed: Seed = 0,
-    as_json: JsonFlag = False,
-) -> None:
-    """Compare protocols on the same draws of a population, with paired differences.
-
-    Example: truerank compare examples/direct.toml examples/half-tuned.toml --population gsm8k --draws 64
-    """
-    from studies.compare import compare_document, compare_protocols
-    from studies.files import fit, read_population, read_protocol
-    from studies.tables import print_comparison, progress_bar
-
-    developers = read_population(population)
-    named = [(str(path), fit(read_protocol(path), developers, path)) for path in protocols]
-    with progress_bar(terminal(stderr=True), "scoring protocols") as progress:
-        comparison = compare_protocols(named, developers, draws=draws, seed=seed, progress=progress)
-    if as_json:
-        print(json.dumps(compare_document(comparison)))
-    else:
-        print_comparison(terminal(), comparison)
+app.command()(compare)
+app.command()(protocols)
 
 
 @app.command()
@@ -153,6 +132,18 @@ def propose(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the recommended protocol to this TOML file.")
     ] = None,
+    kept_in: Annotated[
+        str | None,
+        typer.Option("--study", help="Keep the search in this file (SQLite, or .journal) or database URL."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the search that --study keeps.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; the result does not depend on it.")] = 1,
+    cluster: Annotated[
+        str | None, typer.Option(help='Play on a Dask cluster: the scheduler\'s address, or "local" (--workers).')
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="auto, tpe, gp, cma-es, nsga-ii, nsga-iii or random (default: auto).")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Search the protocol space and recommend one, side by side with direct evaluation and tune-before-test.
@@ -161,25 +152,29 @@ def propose(
     """
     from dataclasses import replace
 
-    from studies.files import Study, read_population, read_study, write_toml
-    from studies.propose import make_proposal, proposal_document
+    from followers.errors import InputError
+    from studies.files import read_study, write_toml
+    from studies.propose import Kept, default_study, make_proposal, proposal_document
     from studies.tables import print_proposal, progress_bar
 
-    if study is None:
-        from designer.search import Goal
-        from followers.prior import RosterPrior
-
-        what = Study(read_population("gsm8k"), None, Goal(), RosterPrior(), None, None, None)
-    else:
-        what = read_study(study)
+    if resume and kept_in is None:
+        raise InputError("--resume: name the --study to go on with")
+    what = default_study() if study is None else read_study(study)
     what = replace(
         what,
         trials=trials or what.trials or 200,
         draws=draws or what.draws or 128,
         seed=seed if seed is not None else (what.seed or 0),
+        sampler=sampler or what.sampler,
     )
-    with progress_bar(terminal(stderr=True), "searching protocols") as progress:
-        proposal = make_proposal(what, progress=progress)
+    kept = Kept(kept_in, resume, workers, cluster)
+    try:
+        with progress_bar(terminal(stderr=True), "searching protocols") as progress:
+            proposal = make_proposal(what, kept=kept, progress=progress)
+    except KeyboardInterrupt:
+        go_on = f"; --study {kept_in} --resume goes on with it" if kept_in else "; without --study nothing is kept"
+        _complain(f"propose: interrupted{go_on}")
+        raise typer.Exit(INTERRUPTED) from None
     if output is not None and proposal.result.best is not None:
         write_toml(output, proposal.result.best.protocol.document())
     if as_json:

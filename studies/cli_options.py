@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
+    "INTERRUPTED",
     "SOLVED",
     "UNDECIDED",
     "WRONG_INPUT",
@@ -28,7 +29,7 @@ __all__ = [
     "terminal",
 ]
 
-SOLVED, WRONG_INPUT, UNDECIDED = 0, 2, 3
+SOLVED, WRONG_INPUT, UNDECIDED, INTERRUPTED = 0, 2, 3, 130
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every draw and of the search.")]

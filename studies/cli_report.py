@@ -21,7 +21,12 @@ plot_app = typer.Typer(help="One figure as PNG or SVG.", no_args_is_help=True)
 
 Picture = Annotated[Path, typer.Option("--output", "-o", help="File to write, .png or .svg.")]
 Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="A study or population file, gsm8k or mmlu.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A stored study (file or URL), a study or population file, gsm8k or mmlu.",
+        show_default=False,
+    ),
 ]
 Trials = Annotated[int | None, typer.Option(min=1, help="Protocols to try (default: the study's, or 200).")]
 ManyDraws = Annotated[int | None, typer.Option(min=2, help="Populations to score on (default: the study's, or 128).")]

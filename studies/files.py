@@ -11,13 +11,14 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import Discriminator, Field, Tag, ValidationError, create_model
 
+from designer.domains import Choice, Domain, Parts, Range, Simplex
+from designer.goal import Goal
 from designer.protocol import Protocol, knobs
-from designer.search import Goal
-from designer.space import Choice, Range, Space
+from designer.space import Space, default_space
 from followers.errors import InputError
 from followers.population import Population
 from followers.prior import RosterPrior
@@ -42,6 +43,14 @@ class RangeSpec(Spec):
     low: float
     high: float
     step: float | None = None
+    log: bool = False
+
+
+class SharesSpec(Spec):
+    """Shares of several tasks that sum to 1: a domain of `[space]`."""
+
+    tasks: int
+    at_least: float = 0.0
 
 
 def _table(section: str, base: type[Spec], *, required: tuple[str, ...] = ()) -> Any:
@@ -54,16 +63,36 @@ def _table(section: str, base: type[Spec], *, required: tuple[str, ...] = ()) ->
     return create_model(f"{section.title()}Table", __base__=base, **fields)
 
 
+def _by_shape(value: Any) -> str:
+    return "list" if isinstance(value, list) else "table"
+
+
+_listed_or_table = Discriminator(_by_shape)
+
+
 def _space_table() -> Any:
-    """`[space]`: for each knob a list of values, or a range where it is a number."""
-    by_shape = Discriminator(lambda value: "list" if isinstance(value, list) else "range")
+    """`[space]`: for each knob a list of values; a range where it is a number; its parts where it has some."""
     fields: dict[str, Any] = {}
     for name, k in knobs().items():
         options: Any = list[k.form]  # type: ignore[name-defined]
-        if k.numeric:
-            options = Annotated[Annotated[options, Tag("list")] | Annotated[RangeSpec, Tag("range")], by_shape]
+        table: Any = RangeSpec if k.numeric else SharesSpec if k.shares else _parts_table(name)
+        if table is not None:
+            options = Annotated[Annotated[options, Tag("list")] | Annotated[table, Tag("table")], _listed_or_table]
         fields[name] = (options, None)
     return create_model("SpaceTable", __base__=Spec, **fields)
+
+
+def _parts_table(knob: str) -> Any:
+    """The parts of a composite knob, each a value, a list of values, or a range where it is a number."""
+    composite = knobs()[knob].composite
+    if composite is None:
+        return None
+    fields: dict[str, Any] = {}
+    for name, part in composite.parts.items():
+        plain: Any = (int if part.whole else float) if part.numeric else type(part.default)
+        domain: Any = plain | list[plain]
+        fields[name] = (domain | RangeSpec if part.numeric else domain, None)
+    return create_model(f"{knob.title()}Parts", __base__=Spec, **fields)
 
 
 if TYPE_CHECKING:  # these models are made from the knobs when the module is loaded
@@ -101,14 +130,17 @@ class ProtocolFile(Spec):
 
     contest: LooseContestTable = Field({}, validate_default=True)
     protocol: ProtocolTable = Field({}, validate_default=True)
+    provenance: dict[str, str] = {}
 
 
 class GoalSpec(Spec):
     """`[goal]`."""
 
-    optimise: Literal["designer_cost", "kendall_tau", "top_one", "pure_share"] = "designer_cost"
-    at_least: dict[str, float] = {"pure_share": 0.9, "kendall_tau": 0.95}
+    optimise: str = Goal().optimise
+    at_least: dict[str, float] = dict(Goal().at_least)
+    at_most: dict[str, float] = {}
     steady: bool = True
+    front: list[str] = list(Goal().front)
 
 
 class PriorSpec(Spec):
@@ -128,16 +160,18 @@ class StudyFile(Spec):
     contest: LooseContestTable = Field({}, validate_default=True)
     protocol: ProtocolTable = Field({}, validate_default=True)
     space: SpaceTable | None = None
+    limits: dict[str, float] = {}
     goal: GoalSpec = GoalSpec()
     prior: PriorSpec = PriorSpec()
     trials: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     draws: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
     seed: Annotated[int, Field(ge=0)] | None = None
+    sampler: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What `truerank propose` searches; `trials`, `draws`, `seed` are None where the file leaves them open."""
+    """What `truerank propose` searches; None where the file leaves it open."""
 
     population: Population
     space: Space | None
@@ -146,6 +180,7 @@ class Study:
     trials: int | None
     draws: int | None
     seed: int | None
+    sampler: str | None = None
 
 
 F = TypeVar("F", bound=Spec)
@@ -237,29 +272,57 @@ def read_study(path: Path) -> Study:
     population = read_population(spec.population, path.parent)
     base = fit(_protocol(path, spec), population, path)
     try:
-        goal = Goal(spec.goal.optimise, dict(spec.goal.at_least), spec.goal.steady)
-        space = _space(spec.space, base)
+        goal = Goal(spec.goal.optimise, spec.goal.at_least, spec.goal.steady, spec.goal.at_most, tuple(spec.goal.front))
+        space = _space(spec.space, base, spec.limits)
+        if space is not None:
+            space.check(population)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
-    for name, domain in space.domains.items() if space else ():
-        for option in domain.options if isinstance(domain, Choice) else ():
-            fit(replace(base, **{name: option}), population, path)
-    return Study(population, space, goal, RosterPrior(**spec.prior.model_dump()), spec.trials, spec.draws, spec.seed)
+    prior = RosterPrior(**spec.prior.model_dump())
+    return Study(population, space, goal, prior, spec.trials, spec.draws, spec.seed, spec.sampler)
 
 
-def _space(spec: Any, base: Protocol) -> Space | None:
+def _space(spec: Any, base: Protocol, limits: Mapping[str, float]) -> Space | None:
     if spec is None:
-        return None
-    domains: dict[str, Range | Choice] = {}
+        return replace(default_space(), base=base, limits=limits) if limits else None
+    domains: dict[str, Domain] = {}
     for name in type(spec).model_fields:
-        domain = getattr(spec, name)
-        if isinstance(domain, RangeSpec):
-            domains[name] = Range(domain.low, domain.high, domain.step)
-        elif domain is not None:
-            domains[name] = Choice(tuple(domain))
+        given = getattr(spec, name)
+        if given is None:
+            continue
+        try:
+            domains[name] = _domain(name, given)
+        except ValueError as error:
+            raise ValueError(f"space.{name}: {error}") from None
     if not domains:
         raise ValueError("space: empty; name at least one knob")
-    return Space(domains, base)
+    return Space(domains, base, limits)
+
+
+def _domain(knob: str, given: Any) -> Domain:
+    """A knob's domain as the file says it."""
+    if isinstance(given, list):
+        return Choice(tuple(given))
+    if isinstance(given, RangeSpec):
+        return _range(given, whole=knobs()[knob].whole)
+    if isinstance(given, SharesSpec):
+        return Simplex(given.tasks, given.at_least)
+    composite = knobs()[knob].composite
+    assert composite is not None
+    own: dict[str, Range | Choice] = {}
+    for name, part in composite.parts.items():
+        value = getattr(given, name)
+        if isinstance(value, RangeSpec):
+            own[name] = _range(value, whole=part.whole)
+        elif value is not None:
+            own[name] = Choice(tuple(value) if isinstance(value, list) else (value,))
+    if not own:
+        raise ValueError(f"empty; name at least one of {', '.join(composite.parts)}")
+    return Parts(composite, own)
+
+
+def _range(given: RangeSpec, *, whole: bool) -> Range:
+    return Range(given.low, given.high, given.step, log=given.log, whole=whole)
 
 
 def write_toml(path: Path, document: Mapping[str, Any]) -> None:

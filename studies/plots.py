@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from designer.protocol import Protocol
+from designer.search import Evaluated
 from followers.errors import InputError
 from followers.population import Population
 from studies.plot_style import BLUE, GREEN, GREY, INK, ORANGE, PALETTE, SHADE, canvas, save
@@ -18,7 +19,7 @@ from studies.propose import Proposal
 from studies.report.audit_bars import audit_bars
 from studies.report.boards import trajectories, true_order
 from studies.report.budget_margin import budget_margin
-from studies.report.charts import quality_of
+from studies.report.charts import axes_of, figure_words, kind_of, value_of
 from studies.report.overtaking import as_graph, overtaking
 
 __all__ = ["plot_audit", "plot_curves", "plot_front", "plot_margin", "plot_overtakes", "write_figures"]
@@ -204,23 +205,25 @@ def plot_front(proposal: Proposal, path: Path) -> Shown:
     from matplotlib.ticker import EngFormatter
 
     result = proposal.result
+    y, x = axes_of(result.goal)
 
-    def places(evaluated: Sequence[Any]) -> tuple[list[float], list[float]]:
-        return [e.scorecard.mean("designer_cost") for e in evaluated], [quality_of(e) for e in evaluated]
+    def places(evaluated: Sequence[Evaluated]) -> tuple[list[float], list[float]]:
+        return [value_of(e.scorecard, x) for e in evaluated], [value_of(e.scorecard, y) for e in evaluated]
 
     with canvas(width=7.0) as (figure, axes):
-        axes.plot(*places([e for e in result.trials if not e.feasible]), ".", color=GREY, ms=4, label="misses the goal")
-        axes.plot(*places([e for e in result.trials if e.feasible]), ".", color=GREEN, ms=5, label="meets the goal")
-        front = sorted(proposal.front, key=lambda e: e.scorecard.mean("designer_cost"))
+        for kind, style in (("stopped early", "x"), ("misses the goal", "."), ("meets the goal", "o")):
+            tried = [e for e in result.trials if kind_of(e) == kind]
+            colour = GREEN if kind == "meets the goal" else GREY
+            if tried:
+                axes.plot(*places(tried), style, color=colour, ms=4, label=kind)
+        front = sorted(proposal.front, key=lambda e: value_of(e.scorecard, x))
         axes.plot(*places(front), "o-", color=BLUE, ms=4, lw=1, label="Pareto front")
         for row, mark in zip(proposal.rows[:-1], cycle("Ds^vP"), strict=False):
-            tau = row.card.mean("kendall_tau")
-            shown = tau if np.isfinite(tau) else row.card.mean("face_value_tau")
-            cost = row.card.mean("designer_cost")
-            axes.plot([cost], [shown], mark, mfc="none", mec=INK, ms=6, label=row.name)
+            spot = [value_of(row.card, x)], [value_of(row.card, y)]
+            axes.plot(*spot, mark, mfc="none", mec=INK, ms=6, label=row.name)
         name = "recommended" if result.best is not None else "nearest miss"
         axes.plot(*places([result.nearest]), "o", mfc="none", mec=ORANGE, mew=1.8, ms=11, label=name)
-        axes.set(xlabel="designer's cost, tuning steps × billions of parameters", ylabel="Kendall tau-b")
+        axes.set(xlabel=figure_words(x), ylabel=figure_words(y))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.margins(0.04)
         figure.legend(loc="outside right upper", fontsize=8)

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from designer.domains import Domain, Range
+from designer.goal import Goal
+from designer.ledger import keep
+from designer.problem import Problem
 from designer.protocol import Protocol
 from designer.scorecard import Outcomes, Scorecard, play, scorecard
-from designer.search import Evaluated, Progress, SearchResult, pareto_front, search
-from designer.space import Choice, Range, default_space
+from designer.search import (
+    Evaluated,
+    Progress,
+    SearchResult,
+    front_of,
+    optimum_of,
+    problem_of,
+    result_of,
+    workers_for,
+)
+from designer.space import default_space
+from designer.warm_starts import TUNE_STEPS, WarmStart, warm_starts
 from followers.population import Population
+from followers.prior import RosterPrior
 from solvers.certificate import to_json
 from solvers.checker import CheckReport, check
 from studies.compare import card_document
@@ -22,10 +38,16 @@ from studies.compare import card_document
 if TYPE_CHECKING:
     from studies.files import Study
 
-__all__ = ["Proposal", "Row", "make_proposal", "proposal_document"]
-
-TUNE_STEPS = 25_000.0
-"""Tuning budget of the tune-before-test baseline: the length of the longest measured trajectories."""
+__all__ = [
+    "Kept",
+    "Proposal",
+    "Row",
+    "conclude",
+    "default_study",
+    "make_proposal",
+    "problem_of_study",
+    "proposal_document",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,72 +69,129 @@ class Proposal:
     rows: tuple[Row, ...]
     result: SearchResult
     front: tuple[Evaluated, ...]
-    report: CheckReport
+    report: CheckReport | None
     sentence: str
     trials: int
     draws: int
     seed: int
 
 
-def make_proposal(study: Study, *, progress: Progress | None = None) -> Proposal:
-    """Search, recommend, certify. Two thirds of the trials go to the goal, one third to the Pareto front."""
-    assert study.trials is not None and study.draws is not None and study.seed is not None
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a proposal is kept, and who works on it.
+
+    study : file or URL of the stored study, None: nowhere. resume : whether to go on with one that has trials.
+    workers : processes on this machine. cluster : "local", or the address of a Dask scheduler; None: none.
+    """
+
+    study: str | None = None
+    resume: bool = False
+    workers: int = 1
+    cluster: str | None = None
+
+
+def default_study() -> Study:
+    """The embedded GSM8K population, with everything else at its default."""
+    from studies.files import Study, read_population
+
+    return Study(read_population("gsm8k"), None, Goal(), RosterPrior(), None, None, None)
+
+
+def problem_of_study(study: Study) -> tuple[Problem, tuple[WarmStart, ...]]:
+    """The design problem of a study file, and what its search starts from."""
+    assert study.draws is not None and study.seed is not None
     space = study.space or default_space()
-    direct = replace(space.base, tune_steps=0.0)
-    tuned = replace(space.base, tune_steps=_baseline_budget(space.domains.get("tune_steps")))
-    baselines = (("direct evaluation", direct), ("tune-before-test", tuned))
-    for_front = study.trials // 3
-    done = 0
-
-    def report_progress(k: int, _: int) -> None:
-        if progress is not None:
-            progress(done + k, study.trials or 0)
-
-    result = search(
+    starts = warm_starts(study.population, space)
+    problem = problem_of(
         study.population,
         space=space,
         goal=study.goal,
         prior=study.prior,
-        trials=study.trials - for_front,
         draws=study.draws,
         seed=study.seed,
-        start_from=[p for _, p in baselines],
-        progress=report_progress,
+        sampler=study.sampler or "auto",
+        start_from=[s.protocol for s in starts if s.protocol is not None],
     )
-    done = study.trials - for_front
-    front = result.front
-    if for_front:
-        front = pareto_front(
-            study.population,
-            space=space,
-            goal=study.goal,
-            prior=study.prior,
-            trials=for_front,
-            draws=study.draws,
-            seed=study.seed,
-            start_from=[e.protocol for e in result.front] + [p for _, p in baselines],
-            progress=report_progress,
+    return problem, starts
+
+
+def make_proposal(study: Study, *, kept: Kept | None = None, progress: Progress | None = None) -> Proposal:
+    """Search, recommend, certify. Two thirds of the trials go to the goal, one third to the Pareto front."""
+    assert study.trials is not None
+    kept, trials = kept or Kept(), study.trials
+    problem, starts = problem_of_study(study)
+    first = [s.protocol for s in starts if s.protocol is not None]
+    for_front = trials // 3
+
+    def part(before: int) -> Progress | None:
+        return None if progress is None else lambda k, _: progress(before + k, trials)
+
+    with ExitStack() as stack:
+        ledger = stack.enter_context(keep(kept.study, problem, resume=kept.resume)) if kept.study else None
+        if ledger is not None:
+            ledger.ask(trials)
+        workforce = stack.enter_context(workers_for(problem, kept.workers, kept.cluster))
+        tried = optimum_of(
+            problem,
+            trials - for_front,
+            workforce,
+            start_from=first,
+            log=ledger.goal if ledger else None,
+            progress=part(0),
         )
+        front = front_of(
+            problem,
+            for_front,
+            workforce,
+            start_from=first,
+            log=ledger.front if ledger else None,
+            progress=part(trials - for_front),
+        )
+    return conclude(problem, tried, front, trials)
+
+
+def conclude(problem: Problem, tried: Sequence[Evaluated], front: Sequence[Evaluated], trials: int) -> Proposal:
+    """The proposal that trials lead to: protocols side by side on draws that no search has seen."""
+    result = result_of(problem, tried, front)
+    base = problem.space.base
+    tuned = replace(base, tune_steps=_baseline_budget(problem.space.domains.get("tune_steps")))
+    baselines = (("direct evaluation", replace(base, tune_steps=0.0)), ("tune-before-test", tuned))
     chosen = result.nearest
-    # fresh draws: on those of the search the winner looks better than it is
-    drawn = study.prior.draw(study.population, study.draws, np.random.default_rng([study.seed, 1]))
+    fresh = problem.fresh()
     named = [*baselines, ("recommended" if result.best else "nearest miss", chosen.protocol)]
-    rows = tuple(_row(name, protocol, study.population, drawn) for name, protocol in named)
-    game = chosen.protocol.induce(study.population)
+    rows = tuple(_row(name, protocol, problem.population, fresh) for name, protocol in named)
+    report = None
+    if chosen.certificate is not None:
+        report = check(chosen.protocol.induce(problem.population), chosen.certificate)
     return Proposal(
-        population=study.population,
+        population=problem.population,
         rows=rows,
         result=result,
-        front=front,
-        report=check(game, chosen.certificate),
+        front=_anew(result.front, problem, fresh),
+        report=report,
         sentence=_why(rows, result),
-        trials=study.trials,
-        draws=study.draws,
-        seed=study.seed,
+        trials=trials,
+        draws=problem.draws,
+        seed=problem.seed,
     )
 
 
-def _baseline_budget(domain: Range | Choice | None) -> float:
+_SHOWN = 12
+"""Protocols of a front that are scored anew."""
+
+
+def _anew(front: Sequence[Evaluated], problem: Problem, fresh: Population) -> tuple[Evaluated, ...]:
+    """Some protocols of a front, spread along it, with their figures on fresh draws."""
+    picked = np.unique(np.linspace(0, len(front) - 1, min(_SHOWN, len(front))).round().astype(int)).tolist()
+    found = []
+    for e in (front[k] for k in picked):
+        card = scorecard(play(e.protocol, fresh))
+        gain = e.stated.gain if e.stated is not None else 0.0
+        found.append(replace(e, scorecard=card, violations=problem.goal.violations(card, gain)))
+    return tuple(found)
+
+
+def _baseline_budget(domain: Domain | None) -> float:
     return min(TUNE_STEPS, domain.high) if isinstance(domain, Range) else TUNE_STEPS
 
 
@@ -175,7 +254,7 @@ def proposal_document(proposal: Proposal) -> dict[str, Any]:
         "goal": proposal.result.goal.sentence(),
         "why": proposal.sentence,
         "certificate": to_json(proposal.result.nearest.certificate),
-        "checker": {"passed": proposal.report.passed, "summary": proposal.report.summary()},
+        "checker": proposal.report and {"passed": proposal.report.passed, "summary": proposal.report.summary()},
         "population": {"developers": proposal.population.n, **proposal.population.provenance},
         "trials": proposal.trials,
         "draws": proposal.draws,

@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from designer.scorecard import METRICS, Figure
+from designer.scorecard import Figure
 from designer.search import Progress
 from solvers.certificate import Certificate, Status
 from solvers.claims import NoisyCertificate
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from followers.calibration import Calibration
     from solvers.inner import AnyCertificate
     from solvers.race import Race
-    from studies.compare import Comparison
     from studies.demo import Defect
     from studies.paper import Paper
     from studies.propose import Proposal
@@ -31,10 +30,10 @@ __all__ = [
     "figure",
     "number",
     "print_calibration",
-    "print_comparison",
     "print_demo",
     "print_paper",
     "print_proposal",
+    "print_reasons",
     "print_solved",
     "progress_bar",
     "table",
@@ -209,23 +208,8 @@ def _print_mixed(console: Console, solved: SolvedGame) -> None:
         console.print(f"expected tau-b with truth under mixed play: {_tau(solved)}")
 
 
-def print_comparison(console: Console, comparison: Comparison) -> None:
-    """One column per protocol, one row per figure, then paired differences to the first."""
-    title = f"{comparison.draws} draws of {comparison.developers} developers, seed {comparison.seed}"
-    t = table(title, "", *comparison.names)
-    t.add_row("protocol", *(c.protocol.sentence() for c in comparison.cards))
-    for metric in METRICS:
-        t.add_row(metric, *(figure(c.figures[metric]) for c in comparison.cards))
-    console.print(t)
-    if comparison.differences:
-        d = table(f"paired differences to {comparison.names[0]}, same draws", "", *comparison.names[1:])
-        for metric in METRICS:
-            d.add_row(metric, *(figure(x[metric]) for x in comparison.differences))
-        console.print(d)
-    _print_reasons(console, [f for c in comparison.cards for f in c.figures.values()])
-
-
-def _print_reasons(console: Console, figures: Sequence[Figure]) -> None:
+def print_reasons(console: Console, figures: Sequence[Figure]) -> None:
+    """Why figures are undefined, each reason once."""
     for reason in dict.fromkeys(f.reason for f in figures if f.mean is None):
         console.print(f"–: {reason}")
 
@@ -268,9 +252,11 @@ def print_proposal(console: Console, proposal: Proposal) -> None:
             metrics = ("kendall_tau", "pure_share", "designer_cost")
             f.add_row(e.protocol.sentence(), *(number(e.scorecard.mean(m)) for m in metrics))
         console.print(f)
-    console.print(f"certificate: {proposal.result.nearest.certificate.theorem}")
-    console.print(f"checker: {proposal.report.summary()}")
-    _print_reasons(console, [f for row in proposal.rows for f in row.card.figures.values()])
+    certificate = proposal.result.nearest.certificate
+    if certificate is not None and proposal.report is not None:
+        console.print(f"certificate: {certificate.theorem}")
+        console.print(f"checker: {proposal.report.summary()}")
+    print_reasons(console, [f for row in proposal.rows for f in row.card.figures.values()])
     console.print(f"{proposal.trials} trials, {proposal.draws} draws, seed {proposal.seed}")
 
 

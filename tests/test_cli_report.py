@@ -49,7 +49,7 @@ def test_every_help_has_an_example_that_parses(path: tuple[str, ...]) -> None:
     examples = re.findall(r"Examples?: (truerank .*)", command.help or "")
     assert examples, f"truerank {' '.join(path)} --help shows no example"
     for example in examples:
-        words = shlex.split(example)[1:]
+        words = shlex.split(example.split(" > ")[0])[1:]
         assert tuple(words[: len(path)]) == path
         command.make_context(path[-1], words[len(path) :])  # raises where the words do not parse
 

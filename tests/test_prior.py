@@ -59,3 +59,21 @@ def test_a_motley_batch_is_its_games_and_every_answer_is_verified() -> None:
         assert alone.status() is result.status(b) and alone.margin[0] == result.margin[b]
         report = check(single, result.certificate(b))
         assert report.passed, report.summary()
+
+
+def test_scores_that_are_shares_of_items_stay_so_in_every_draw() -> None:
+    """A level error must not lift a curve beyond 1, nor push one below 0: such a board could not be tested on items."""
+    specs = [
+        {"name": n, "quality": q, "curve": c, "cost": {"kind": "power", "scale": 0.01}, "score_stderr": 0.2}
+        for n, q, c in (
+            ("low", 0.1, {"kind": "generalized-logit", "lower": 0.01, "upper": 0.5, "intercept": -3.0, "slope": 0.7}),
+            ("high", 0.9, {"kind": "exponential", "lower": 0.5, "upper": 0.98, "rate": 0.01}),
+            ("unbounded", 0.5, {"kind": "linear", "lower": 0.3, "rate": 0.001}),
+        )
+    ]
+    base = build_population([DeveloperSpec.model_validate(s) for s in specs], "here")
+    drawn = RosterPrior().draw(base, 200, np.random.default_rng(0))
+    low, high = drawn.curve.score(0.0), drawn.curve.score(np.inf)
+    assert low[:, :2].min() == 0.0 and high[:, :2].max() == 1.0  # some are cut, none passes
+    assert low[:, 2].min() < 0 and np.isinf(high[:, 2]).all()  # a curve that is no share is shifted as drawn
+    np.testing.assert_allclose(drawn.quality - base.quality, low - base.curve.score(0.0), atol=1e-12)

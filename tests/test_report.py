@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import re
+import sqlite3
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -15,14 +16,17 @@ import pytest
 from report_cases import PROVENANCE, many_trials, small_proposal, three_models
 
 from designer.audits import AuditPlan
+from designer.evaluation import digest
+from designer.ledger import keep
 from designer.protocol import Protocol
+from designer.scorecard import Figure
 from designer.search import Goal
 from followers.errors import InputError
 from followers.prior import RosterPrior
 from solvers.certificate import to_json
-from studies.propose import Proposal
+from studies.propose import Kept, Proposal, default_study, make_proposal, problem_of_study
 from studies.report import write_report
-from studies.report.findings import Findings, canonical, digest, find
+from studies.report.findings import Findings, canonical, find
 from studies.report.page import page
 from studies.report.sections import recommendation
 from studies.report.source import Provenance, load_proposal
@@ -109,7 +113,9 @@ def test_digests_are_those_of_the_certificates_shown(proposal: Proposal, finding
     digests = re.findall(r"<td>([0-9a-f]{64})</td>", text)
     assert len(shown) == len(digests) == len(proposal.rows)
     assert [hashlib.sha256(s.encode()).hexdigest() for s in shown] == digests
-    assert digest(canonical(proposal.result.nearest.certificate)) == digests[-1]
+    assert proposal.result.nearest.certificate is not None
+    assert digest(proposal.result.nearest.certificate) == digests[-1]
+    assert shown[-1] == canonical(proposal.result.nearest.certificate)
     assert to_json(findings.compared[-1].certificate) == to_json(proposal.result.nearest.certificate)
     assert all(c.checked.passed for c in findings.compared)
 
@@ -184,10 +190,53 @@ def test_a_report_is_written_whole_or_not_at_all(proposal: Proposal, tmp_path: P
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 
 
+def test_a_stored_study_is_reported_finished_or_not(tmp_path: Path) -> None:
+    where = str(tmp_path / "study.db")
+    study = replace(default_study(), population=three_models(), trials=6, draws=4, seed=0)
+    made = make_proposal(study, kept=Kept(where))
+    loaded = load_proposal(where)
+    assert loaded.provenance.finished and loaded.provenance.done == 6 and loaded.prior == study.prior
+    text = text_of(loaded.proposal, loaded.provenance)
+    assert html.escape(made.result.nearest.protocol.sentence()) in text and "not finished" not in text
+    problem, _ = problem_of_study(study)
+    with keep(where, problem, resume=True) as ledger:
+        ledger.ask(50)
+    later = load_proposal(where)
+    assert "This study is not finished: 6 of 50 trials are done." in text_of(later.proposal, later.provenance)
+    with pytest.raises(InputError, match=r"--trials 9: .* is a stored study"):
+        load_proposal(where, trials=9)
+
+
+def test_trials_that_stopped_early_or_were_not_played_are_shown_as_such(proposal: Proposal) -> None:
+    one = proposal.result.trials[0]
+    early = replace(one, protocol=replace(one.protocol, tune_steps=123.0), full=False, note="dropped after 2 draws")
+    nothing = {m: Figure(None, None, 0, "cannot be played") for m in one.scorecard.figures}
+    bad = replace(
+        early,
+        protocol=replace(one.protocol, tune_steps=321.0),
+        scorecard=replace(one.scorecard, figures=nothing, draws=0),
+        note="contradicts itself",
+    )
+    trials = (*proposal.result.trials, early, bad)
+    text = text_of(replace(proposal, result=replace(proposal.result, trials=trials)))
+    assert text.count("stopped early") >= 2 and "dropped after 2 draws" in text and "contradicts itself" in text
+
+
 def test_foreign_sources_are_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "noise.db").write_bytes(bytes(range(256)) * 20)
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("CREATE TABLE songs (title TEXT)")
+    other.close()
     foreign = tmp_path / "notes.toml"
     foreign.write_text("shopping = ['milk']\n")
-    for source in ("nowhere.toml", "gsm9k", str(foreign), str(tmp_path)):
+    for source in (
+        "nowhere.toml",
+        "gsm9k",
+        str(foreign),
+        str(tmp_path),
+        *map(str, tmp_path.glob("*.db")),
+        "sqlite:///nowhere.db",
+    ):
         with pytest.raises(InputError) as refused:
             load_proposal(source)
         assert "\n" not in str(refused.value)

@@ -7,80 +7,113 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from designer.search import Evaluated
+from designer.goal import Goal
+from designer.scorecard import LARGER_IS_BETTER, Scorecard
+from designer.search import Evaluated, SearchResult
 from followers.arrays import IntArray
 from studies.propose import Row
 from studies.report.boards import Board
 from studies.report.overtaking import Overtaking, as_graph
 from studies.report.svg import Scale, axes, circle, clip, document, path, short, text
 
-__all__ = ["WIDTH", "bump", "front", "overtakes", "quality_of"]
+__all__ = ["WIDTH", "axes_of", "bump", "figure_words", "front", "kind_of", "overtakes", "value_of"]
 
 WIDTH = 400.0
 _NAME = 15  # letters of a developer's name that fit
 
 
-def quality_of(e: Evaluated) -> float:
-    """tau-b in equilibrium where it is defined, else at face value; NaN where neither is."""
-    tau = e.scorecard.mean("kendall_tau")
-    return tau if math.isfinite(tau) else e.scorecard.mean("face_value_tau")
+_WORDS = {
+    "kendall_tau": "Kendall tau-b, published vs true",
+    "designer_cost": "designer's cost, tuning steps × billions of parameters",
+    "pure_share": "share of populations with a pure equilibrium",
+    "margin": "stability margin, prize units",
+    "audits": "audits expected per round",
+    "wasted_effort": "developers' cost / prize pool",
+}
 
 
-def _point_words(e: Evaluated, kind: str) -> str:
-    card = e.scorecard
-    return (
-        f"{kind}: {e.protocol.sentence()}. tau-b {quality_of(e):.3f}, pure share {card.mean('pure_share'):.0%}, "
-        f"designer's cost {short(card.mean('designer_cost'))}"
-    )
+def figure_words(metric: str) -> str:
+    """A figure of the scorecard with its unit, for an axis."""
+    return _WORDS.get(metric, metric.replace("_", " "))
 
 
-def front(
-    trials: Sequence[Evaluated], best: Sequence[Evaluated], chosen: Evaluated, rows: Sequence[Row], recommended: bool
-) -> str:
-    """Ranking quality against the designer's cost: every trial, the front, the baselines, the recommendation."""
-    shown = [e for e in {e.protocol: e for e in trials}.values() if math.isfinite(quality_of(e))]
-    on_front = {e.protocol for e in best}
-    costs = [e.scorecard.mean("designer_cost") for e in [*shown, *best, chosen]]
-    costs += [r.card.mean("designer_cost") for r in rows]
-    marks = [(r.name, r.card.mean("designer_cost"), _row_quality(r)) for r in rows[:-1]]
-    quality = [quality_of(e) for e in [*shown, *best, chosen]] + [q for _, _, q in marks]
-    quality = [q for q in quality if math.isfinite(q)] or [0.0, 1.0]
-    low = min(quality)
-    x = Scale(0.0, max(1.0, *costs) * 1.02, 42, WIDTH - 10, "linear")
-    y = Scale(low - 0.05 * (1 - low) - 0.005, max(1.0, *quality), 250, 26)
-    parts = [axes(x, y, "designer's cost, tuning steps × billions of parameters", "Kendall tau-b, published vs true")]
-    for e in shown:
-        if e.protocol not in on_front:
-            css, kind = ("dot ok", "meets the goal") if e.feasible else ("dot no", "misses the goal")
-            parts.append(circle(x(e.scorecard.mean("designer_cost")), y(quality_of(e)), 3, css, _point_words(e, kind)))
-    ordered = sorted((e for e in best if math.isfinite(quality_of(e))), key=lambda e: e.scorecard.mean("designer_cost"))
-    if len(ordered) > 1:
-        parts.append(path([(x(e.scorecard.mean("designer_cost")), y(quality_of(e))) for e in ordered], "front"))
-    for e in ordered:
-        place = x(e.scorecard.mean("designer_cost")), y(quality_of(e))
-        parts.append(circle(*place, 4.5, "dot best", _point_words(e, "on the front")))
-    for k, (name, cost, tau) in enumerate(marks):
-        if math.isfinite(tau):
-            tip = f"{name}: tau-b {tau:.3f}, designer's cost {short(cost)}, on the fresh draws of the scorecard"
-            parts.append(_diamond(x(cost), y(tau), "baseline", tip))
-            side = "start" if x(cost) < WIDTH / 2 else "end"
-            parts.append(text(x(cost) + (9 if side == "start" else -9), y(tau) + 3 - 9 * (k % 2), name, "tick", side))
-    if math.isfinite(quality_of(chosen)):
-        name = "recommended" if recommended else "nearest miss"
-        place = x(chosen.scorecard.mean("designer_cost")), y(quality_of(chosen))
-        parts.append(circle(*place, 8, "chosen", _point_words(chosen, name)))
-        side = "start" if place[0] < WIDTH / 2 else "end"
-        parts.append(text(place[0] + (11 if side == "start" else -11), place[1] + 16, name, "tick strong", side))
+def axes_of(goal: Goal) -> tuple[str, str]:
+    """The figures of the front's vertical and horizontal axis: one to raise, and the other."""
+    up = next((m for m in goal.front if LARGER_IS_BETTER[m]), goal.front[0])
+    return up, next(m for m in goal.front if m != up)
+
+
+def value_of(card: Scorecard, metric: str) -> float:
+    """Mean of a figure; for tau-b undefined in equilibrium, the one at face value. NaN where neither is defined."""
+    value = card.mean(metric)
+    return card.mean("face_value_tau") if metric == "kendall_tau" and not math.isfinite(value) else value
+
+
+def kind_of(e: Evaluated) -> str:
+    """How a trial ended."""
+    return "meets the goal" if e.feasible else "misses the goal" if e.full else "stopped early"
+
+
+def _point_words(e: Evaluated, kind: str, goal: Goal) -> str:
+    figures = ", ".join(f"{m} {short(value_of(e.scorecard, m))}" for m in dict.fromkeys((*goal.front, "pure_share")))
+    return f"{kind}: {e.protocol.sentence()}. {figures}, on {e.scorecard.draws:,} draws"
+
+
+def front(result: SearchResult, best: Sequence[Evaluated], rows: Sequence[Row]) -> str:
+    """Every trial by two figures of the front, the front itself, the baselines, the recommendation."""
+    goal, chosen = result.goal, result.nearest
+    y_metric, x_metric = axes_of(goal)
+
+    def place(card: Scorecard) -> tuple[float, float]:
+        return value_of(card, x_metric), value_of(card, y_metric)
+
+    def shown(card: Scorecard) -> bool:
+        return all(map(math.isfinite, place(card)))
+
+    trials = [e for e in {e.protocol: e for e in result.trials}.values() if shown(e.scorecard)]
+    on_front = sorted((e for e in best if shown(e.scorecard)), key=lambda e: place(e.scorecard))
+    marks = [(r.name, *place(r.card)) for r in rows[:-1] if shown(r.card)]
+    cards = [e.scorecard for e in (*trials, *on_front, *([chosen] if shown(chosen.scorecard) else ()))]
+    points = [place(card) for card in cards] + [(a, b) for _, a, b in marks]
+    xs, ys = zip(*points, strict=True) if points else ((0.0,), (0.0,))
+    x = _around(xs, 42, WIDTH - 10)
+    y = _around(ys, 250, 26)
+    parts = [axes(x, y, figure_words(x_metric), figure_words(y_metric))]
+
+    def at(e: Evaluated) -> tuple[float, float]:
+        a, b = place(e.scorecard)
+        return x(a), y(b)
+
+    drawn = {e.protocol for e in on_front}
+    for e in trials:
+        if e.protocol not in drawn:
+            parts.append(circle(*at(e), 3, "dot ok" if e.feasible else "dot no", _point_words(e, kind_of(e), goal)))
+    if len(on_front) > 1:
+        parts.append(path([at(e) for e in on_front], "front"))
+    parts += [circle(*at(e), 4.5, "dot best", _point_words(e, "on the front", goal)) for e in on_front]
+    for k, (name, a, b) in enumerate(marks):
+        tip = f"{name}: {y_metric} {b:.3f}, {x_metric} {short(a)}, on the fresh draws of the scorecard"
+        parts.append(_diamond(x(a), y(b), "baseline", tip))
+        side = "start" if x(a) < WIDTH / 2 else "end"
+        parts.append(text(x(a) + (9 if side == "start" else -9), y(b) + 3 - 9 * (k % 2), name, "tick", side))
+    if shown(chosen.scorecard):
+        name = "recommended" if result.best is not None else "nearest miss"
+        left, top = at(chosen)
+        parts.append(circle(left, top, 8, "chosen", _point_words(chosen, name, goal)))
+        side = "start" if left < WIDTH / 2 else "end"
+        parts.append(text(left + (11 if side == "start" else -11), top + 16, name, "tick strong", side))
     label = (
-        f"Scatter plot of {len(shown)} protocols tried: ranking quality against the designer's cost; "
-        f"{len(ordered)} lie on the Pareto front"
+        f"Scatter plot of {len(trials)} protocols tried: {y_metric} against {x_metric}; {len(on_front)} lie on the "
+        "Pareto front"
     )
     return document(parts, WIDTH, 290, label)
 
 
-def _row_quality(row: Row) -> float:
-    tau = row.card.mean("kendall_tau")
-    return tau if math.isfinite(tau) else row.card.mean("face_value_tau")
+def _around(values: Sequence[float], start: float, end: float) -> Scale:
+    """A scale that leaves some room around the values."""
+    low, high = min(values), max(values)
+    room = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
+    return Scale(0.0 if low == 0 else low - room, high + room, start, end)
 
 
 def _diamond(x: float, y: float, css: str, tip: str) -> str:

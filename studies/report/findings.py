@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from studies.report.budget_margin import BudgetMargin, budget_margin
 from studies.report.overtaking import Overtaking, overtaking
 from studies.report.sensitivity import Importance, Turn, importances, turns
 
-__all__ = ["Compared", "Findings", "canonical", "digest", "find"]
+__all__ = ["Compared", "Findings", "canonical", "find"]
 
 _DRAWS = (64, 8)
 """Draws on which sensitivities are scored, as many as the study up to this: fast games, and those solved one by one."""
@@ -54,13 +53,8 @@ class Findings:
 
 
 def canonical(certificate: AnyCertificate) -> str:
-    """The one JSON text of a certificate: keys in order, no spaces."""
-    return json.dumps(to_json(certificate), sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest(text: str) -> str:
-    """SHA-256 of a text in UTF-8, hexadecimal."""
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    """The JSON text of a certificate whose SHA-256 is its `designer.evaluation.digest`: keys in order, ASCII."""
+    return json.dumps(to_json(certificate), sort_keys=True)
 
 
 def find(proposal: Proposal, *, prior: RosterPrior, progress: Callable[[int, int], None] | None = None) -> Findings:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from designer.evaluation import digest
 from designer.scorecard import METRICS
 from solvers.certificate import Status
 from studies.propose import Proposal
 from studies.report import charts, plots
-from studies.report.findings import Compared, Findings, canonical, digest
+from studies.report.findings import Compared, Findings, canonical
 from studies.report.html import data_table, figure, paragraph, section
 from studies.report.overtaking import Overtaking
 from studies.report.source import Provenance
@@ -100,33 +101,39 @@ def front_section(proposal: Proposal) -> str:
     result = proposal.result
     on_front = {e.protocol for e in proposal.front}
     seen = {e.protocol: e for e in (*proposal.front, *result.trials)}
-    kinds = {True: "meets the goal", False: "misses the goal"}
+    more = [m for m in result.goal.front if m not in {"kendall_tau", "designer_cost", "pure_share"}]
+    y, x = charts.axes_of(result.goal)
     rows = [
         (
             e.protocol.sentence(),
-            "front" if e.protocol in on_front else kinds[e.feasible],
+            "front" if e.protocol in on_front else charts.kind_of(e),
+            f"{e.scorecard.draws:,}",
             number(e.scorecard.mean("kendall_tau")),
             number(e.scorecard.mean("face_value_tau")),
             number(e.scorecard.mean("pure_share")),
             number(e.scorecard.mean("designer_cost")),
+            *(number(e.scorecard.mean(m)) for m in more),
+            e.note or "–",
         )
         for e in seen.values()
     ]
     empty = "" if proposal.front else " No protocol tried is feasible, so the front is empty."
-    picture = charts.front(
-        result.trials, proposal.front, result.nearest, proposal.rows, recommended=result.best is not None
-    )
+    picture = charts.front(result, proposal.front, proposal.rows)
     caption = (
-        "How to read: each dot is a protocol tried, higher ranks more truly, further left costs the designer less. "
-        "Blue dots on the line are the Pareto front: none is beaten in both. Full green dots meet the goal, hollow "
+        f"How to read: each dot is a protocol tried, placed by {y} (upwards) and {x} (to the right). "
+        "Blue dots on the line are the Pareto front: none is beaten in both "
+        "(scored anew on fresh draws). Full green dots meet the goal, hollow "
         "ones miss it (where no equilibrium exists they stand at the tau-b at face value). Diamonds are the baselines. "
         f"Point at a dot for its knobs and scores; the table has them all.{empty}"
     )
-    columns = ("protocol", "place", "tau-b", "tau-b at face value", "pure share", "designer's cost")
+    columns = (
+        *("protocol", "place", "draws", "tau-b", "tau-b at face value", "pure share", "designer's cost"),
+        *(*more, "note"),
+    )
     return section(
         "front",
         "What a truer ranking costs",
-        figure("Pareto front: ranking quality against the designer's cost", picture, caption, columns, rows),
+        figure(f"Pareto front: {y} against {x}", picture, caption, columns, rows),
     )
 
 
@@ -312,7 +319,7 @@ def certificate_section(findings: Findings) -> str:
     parts = []
     for k, one in enumerate(findings.compared):
         text = canonical(one.certificate)
-        mark = digest(text)
+        mark = digest(one.certificate)
         verdict = "verified by the independent checker" if one.checked.passed else "REJECTED by the independent checker"
         rows = [
             ("answer", _STATUS[one.overtaking.status]),
@@ -328,7 +335,7 @@ def certificate_section(findings: Findings) -> str:
         )
         parts.append(data_table(f"Certificate: {one.row.name}", ("", "what it says"), rows, css="facts") + body)
     how = paragraph(
-        "The digest is that of the certificate's JSON text exactly as shown, keys in order and without spaces: save it "
+        "The digest is that of the certificate's JSON text exactly as shown, keys in order: save it "
         "and run sha256sum. The checker re-verifies a certificate from the game alone."
     )
     return section("certificates", "Certificates", how, *parts)

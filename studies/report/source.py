@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from designer.search import Goal, Progress
+from designer.search import Progress
+from followers.errors import InputError
 from followers.prior import RosterPrior
-from studies.files import Study, read_population, read_study
-from studies.propose import Proposal, make_proposal, versions
+from studies.files import read_population, read_study
+from studies.propose import Proposal, default_study, make_proposal, versions
+from studies.recorded import read_study_record
 
 __all__ = ["Loaded", "Provenance", "load_proposal"]
 
@@ -47,19 +49,25 @@ def load_proposal(
     seed: int | None = None,
     progress: Progress | None = None,
 ) -> Loaded:
-    """Search the study of a study file, a population file or an embedded population, and say where it came from.
+    """A stored study (file or URL), finished or not; or what a search of a study or population file leads to.
 
-    trials, draws, seed : replace those of the file.
+    trials, draws, seed : replace those of a study file; a stored study is what it is.
 
     Raises
     ------
     InputError : the source is missing or is none of these.
     """
     path = Path(source)
-    if path.suffix.lower() in {".toml", ".json"} or path.exists():
+    given = {"--trials": trials, "--draws": draws, "--seed": seed}
+    if path.suffix.lower() in {".toml", ".json"}:
         study = read_study(path)
+    elif "://" in source or path.exists():
+        for option, value in given.items():
+            if value is not None:
+                raise InputError(f"{option} {value}: {source} is a stored study; it is reported as it is")
+        return _stored(source)
     else:
-        study = Study(read_population(source), None, Goal(), RosterPrior(), None, None, None)
+        study = replace(default_study(), population=read_population(source))
     study = replace(
         study,
         trials=trials or study.trials or 200,
@@ -77,3 +85,16 @@ def load_proposal(
         asked=proposal.trials,
     )
     return Loaded(proposal, study.prior, provenance)
+
+
+def _stored(source: str) -> Loaded:
+    recorded = read_study_record(source)
+    provenance = Provenance(
+        source=f"{source}, study {recorded.identity}",
+        command=f"truerank report {source} -o report.html",
+        versions=versions(),
+        finished=recorded.finished,
+        done=recorded.done,
+        asked=recorded.asked,
+    )
+    return Loaded(recorded.proposal, recorded.problem.prior, provenance)
