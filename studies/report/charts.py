@@ -16,7 +16,7 @@ from studies.report.boards import Board
 from studies.report.overtaking import Overtaking, as_graph
 from studies.report.svg import Scale, axes, circle, clip, document, path, short, text
 
-__all__ = ["WIDTH", "axes_of", "bump", "figure_words", "front", "kind_of", "overtakes", "value_of"]
+__all__ = ["WIDTH", "axes_of", "bump", "figure_words", "front", "kind_of", "overtakes", "short_words", "value_of"]
 
 WIDTH = 400.0
 _NAME = 15  # letters of a developer's name that fit
@@ -30,6 +30,14 @@ _WORDS = {
     "audits": "audits expected per round",
     "wasted_effort": "developers' cost / prize pool",
 }
+
+
+_SHORT = {"kendall_tau": "tau-b", "designer_cost": "designer's cost"}
+
+
+def short_words(metric: str) -> str:
+    """A figure of the scorecard in a word or two."""
+    return _SHORT.get(metric, metric.replace("_", " "))
 
 
 def figure_words(metric: str) -> str:
@@ -55,7 +63,9 @@ def kind_of(e: Evaluated) -> str:
 
 
 def _point_words(e: Evaluated, kind: str, goal: Goal) -> str:
-    figures = ", ".join(f"{m} {short(value_of(e.scorecard, m))}" for m in dict.fromkeys((*goal.front, "pure_share")))
+    figures = ", ".join(
+        f"{short_words(m)} {short(value_of(e.scorecard, m))}" for m in dict.fromkeys((*goal.front, "pure_share"))
+    )
     return f"{kind}: {e.protocol.sentence()}. {figures}, on {e.scorecard.draws:,} draws"
 
 
@@ -63,6 +73,7 @@ def front(result: SearchResult, best: Sequence[Evaluated], rows: Sequence[Row]) 
     """Every trial by two figures of the front, the front itself, the baselines, the recommendation."""
     goal, chosen = result.goal, result.nearest
     y_metric, x_metric = axes_of(goal)
+    up, along = short_words(y_metric), short_words(x_metric)
 
     def place(card: Scorecard) -> tuple[float, float]:
         return value_of(card, x_metric), value_of(card, y_metric)
@@ -92,7 +103,7 @@ def front(result: SearchResult, best: Sequence[Evaluated], rows: Sequence[Row]) 
         parts.append(path([at(e) for e in on_front], "front"))
     parts += [circle(*at(e), 4.5, "dot best", _point_words(e, "on the front", goal)) for e in on_front]
     for k, (name, a, b) in enumerate(marks):
-        tip = f"{name}: {y_metric} {b:.3f}, {x_metric} {short(a)}, on the fresh draws of the scorecard"
+        tip = f"{name}: {up} {b:.3f}, {along} {short(a)}, on the fresh draws of the scorecard"
         parts.append(_diamond(x(a), y(b), "baseline", tip))
         side = "start" if x(a) < WIDTH / 2 else "end"
         parts.append(text(x(a) + (9 if side == "start" else -9), y(b) + 3 - 9 * (k % 2), name, "tick", side))
@@ -102,10 +113,8 @@ def front(result: SearchResult, best: Sequence[Evaluated], rows: Sequence[Row]) 
         parts.append(circle(left, top, 8, "chosen", _point_words(chosen, name, goal)))
         side = "start" if left < WIDTH / 2 else "end"
         parts.append(text(left + (11 if side == "start" else -11), top + 16, name, "tick strong", side))
-    label = (
-        f"Scatter plot of {len(trials)} protocols tried: {y_metric} against {x_metric}; {len(on_front)} lie on the "
-        "Pareto front"
-    )
+    counted = f"{len(on_front)} lie on the Pareto front"
+    label = f"Scatter plot of {len(trials)} protocols tried: {up} against {along}; {counted}"
     return document(parts, WIDTH, 290, label)
 
 

@@ -19,7 +19,9 @@
   };
   document.addEventListener("pointermove", show);
   document.addEventListener("pointerdown", show);
-  document.addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
+  for (const moved of ["wheel", "touchmove"]) {
+    document.addEventListener(moved, () => { tip.hidden = true; }, { passive: true });
+  }
 
   for (const button of document.querySelectorAll("[data-save]")) {
     button.addEventListener("click", () => {

@@ -102,7 +102,7 @@ def front_section(proposal: Proposal) -> str:
     on_front = {e.protocol for e in proposal.front}
     seen = {e.protocol: e for e in (*proposal.front, *result.trials)}
     more = [m for m in result.goal.front if m not in {"kendall_tau", "designer_cost", "pure_share"}]
-    y, x = charts.axes_of(result.goal)
+    y, x = map(charts.short_words, charts.axes_of(result.goal))
     rows = [
         (
             e.protocol.sentence(),
