@@ -148,6 +148,7 @@ def test_a_protocol_that_audits_shows_its_plan_and_what_binds(text: str) -> None
     shown = text_of(audited)
     assert "Audit plan by published rank" in shown and "an audit there flags it with probability" in shown
     assert "audits nobody" not in shown and "audits nobody" in text
+    assert "This protocol also has audits; the panel starts" in shown and "This protocol also has" not in text
 
 
 @pytest.mark.parametrize(

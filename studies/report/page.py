@@ -16,7 +16,7 @@ from studies.report import sections
 from studies.report.findings import Findings, find
 from studies.report.html import paragraph, section
 from studies.report.source import Provenance
-from studies.report.whatif import embedded, refusal
+from studies.report.whatif import embedded, left_out, refusal
 
 __all__ = ["page", "write_report"]
 
@@ -106,7 +106,9 @@ def _what_if(proposal: Proposal) -> str:
     why_not = refusal(proposal.population, chosen)
     if why_not:
         return section("whatif", "What if", paragraph(f"There is no panel for this study: {why_not}."))
-    return section("whatif", "What if", _read("whatif.html"))
+    without = left_out(chosen)
+    words = f"This protocol also has {' and '.join(without)}; the panel starts from the same protocol without."
+    return section("whatif", "What if", paragraph(words, "warning") if without else "", _read("whatif.html"))
 
 
 def _data(proposal: Proposal) -> str:

@@ -77,7 +77,7 @@ def scorecard_section(proposal: Proposal) -> str:
         ["would deviate", *(f"{len(r.tempted)} of {proposal.population.n}" for r in rows)],
         ["stability margin", *(number(float(r.stated.values["margin"][0])) for r in rows)],
     ]
-    columns = ["", *(r.name for r in rows)]
+    columns = ["figure", *(r.name for r in rows)]
     drawn = [[m, *(figure_words(r.card.figures[m]) for r in rows)] for m in METRICS]
     meaning = data_table("What the figures mean", ("figure", "what it is"), list(METRICS.items()), css="facts")
     reasons = dict.fromkeys(f.reason for r in rows for f in r.card.figures.values() if f.mean is None)
@@ -333,7 +333,7 @@ def certificate_section(findings: Findings) -> str:
             if len(text) <= _MOST_CERTIFICATE
             else paragraph(f"The certificate has {len(text):,} letters; `truerank solve --json` writes it.", "note")
         )
-        parts.append(data_table(f"Certificate: {one.row.name}", ("", "what it says"), rows, css="facts") + body)
+        parts.append(data_table(f"Certificate: {one.row.name}", ("item", "what it says"), rows, css="facts") + body)
     how = paragraph(
         "The digest is that of the certificate's JSON text exactly as shown, keys in order: save it "
         "and run sha256sum. The checker re-verifies a certificate from the game alone."
@@ -362,4 +362,6 @@ def provenance_section(proposal: Proposal, provenance: Provenance) -> str:
         *((f"version of {k}", v) for k, v in provenance.versions.items()),
         ("command", provenance.command),
     ]
-    return section("provenance", "Where this comes from", data_table("Provenance", ("", "value"), rows, css="facts"))
+    return section(
+        "provenance", "Where this comes from", data_table("Provenance", ("item", "value"), rows, css="facts")
+    )

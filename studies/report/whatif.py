@@ -27,7 +27,7 @@ from solvers.deviations import check_free_effort
 from solvers.lattice import may_hold_effort
 from solvers.standings import noisy_above
 
-__all__ = ["Settings", "embedded", "game_at", "refusal", "solved_at"]
+__all__ = ["Settings", "embedded", "game_at", "left_out", "refusal", "solved_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,16 @@ def refusal(population: Population, protocol: Protocol) -> str:
     if np.ptp(protocol.prizes.schedule(population.n)) == 0:
         return "all prizes are equal: there is nothing to compete for"
     return ""
+
+
+def left_out(protocol: Protocol) -> tuple[str, ...]:
+    """What a protocol has that the panel does not, in words."""
+    parts = (
+        (protocol.precision > 0, "rounded scores"),
+        (protocol.noise > 0 or protocol.test_items > 0, "scores measured with noise"),
+        (protocol.audit.active, "audits"),
+    )
+    return tuple(words for there, words in parts if there)
 
 
 def steeper(prizes: FloatArray, steepness: float) -> FloatArray:
