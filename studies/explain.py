@@ -191,11 +191,10 @@ def _flatter_prizes(subject: Subject) -> Remedy:
         return Remedy(kind, "not covered", f"{kind} are not computed: {str(error).removeprefix('design prizes: ')}.")
     if design.protocol is None:
         return Remedy(kind, "none", "No prizes with the same total stop it.")
-    first, last = design.prizes[0], design.prizes[-1]
+    r = int(np.argmax(np.abs(design.prizes - design.announced)))
     words = (
-        f"Flatter prizes of the same total stop it: first prize {first:.4g} instead of {design.announced[0]:.4g}, last "
-        f"{last:.4g} instead of {design.announced[-1]:.4g}; they move by {design.distance:.4g} ({design.norm}), and no "
-        "nearer ones do."
+        f"Flatter prizes of the same total stop it, changed most at rank {r + 1}: {design.prizes[r]:.4g} instead of "
+        f"{design.announced[r]:.4g}; they move by {design.distance:.4g} ({design.norm}), and no nearer ones do."
     )
     return _checked(subject, kind, words, design.protocol)
 

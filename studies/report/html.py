@@ -43,7 +43,7 @@ def figure(
     table = data_table(f"Data of: {title}", columns, rows)
     return (
         f"<figure><h3>{escape(title)}</h3>{picture}<figcaption>{escape(caption)}</figcaption>"
-        f"<details><summary>Data as a table, {len(rows)} rows</summary>{table}</details></figure>"
+        f"<details><summary>Data as a table, {len(rows)} row{'s' * (len(rows) != 1)}</summary>{table}</details></figure>"
     )
 
 
