@@ -6,7 +6,7 @@ The board goes to the workers once. A worker that dies costs what it was working
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,29 +27,52 @@ def _do(task: Task, board: Board) -> Any:
     return task(board)
 
 
+def _itself(board: Board) -> Board:
+    return board
+
+
 class _Cluster:
     """Tasks go to a scheduler; each may run on any worker."""
 
     def __init__(self, client: Client, board: Board) -> None:
         self._client = client
-        self._board = client.scatter(board, broadcast=True, hash=False)
+        # made by a task, not scattered: what a task has made the scheduler can have made again when its worker dies
+        self._board = client.submit(_itself, board, pure=False)
+        self._given: dict[Future[Any], tuple[Task, Any]] = {}
 
     def submit(self, task: Task) -> Future[Any]:
         wanted: Future[Any] = Future()
-        remote = self._client.submit(_do, task, self._board, pure=False, retries=_DEATHS)
-
-        def passed_on(done: Any) -> None:
-            error = done.exception()
-            if error is not None:
-                wanted.set_exception(error)
-            else:
-                wanted.set_result(done.result())
-
-        remote.add_done_callback(passed_on)
+        self._given[wanted] = (task, self._start(task))
         return wanted
 
+    def _start(self, task: Task) -> Any:
+        return self._client.submit(_do, task, self._board, pure=False)
+
     def any_done(self, futures: Iterable[Future[Any]]) -> None:
-        wait(list(futures), return_when=FIRST_COMPLETED)
+        from distributed import wait
+
+        wanted = list(futures)
+        while not any(f.done() for f in wanted):
+            wait([remote for _, remote in self._given.values()], return_when="FIRST_COMPLETED")
+            self._collect()
+
+    def _collect(self) -> None:
+        for wanted, (task, remote) in list(self._given.items()):
+            if remote.status == "pending":
+                continue
+            if remote.status in ("cancelled", "lost"):  # its result died with a worker
+                self._given[wanted] = (task, self._start(task))
+                continue
+            try:
+                result = remote.result()
+            except CancelledError:
+                self._given[wanted] = (task, self._start(task))
+            except Exception as error:
+                wanted.set_exception(error)
+                del self._given[wanted]
+            else:
+                wanted.set_result(result)
+                del self._given[wanted]
 
 
 @contextmanager

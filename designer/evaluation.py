@@ -71,7 +71,8 @@ class Board:
             return Stated("unknown", float("nan"), 1.0)
         margin = float(solved.margin[0])
         known = margin if np.isfinite(margin) else 0.0  # unbounded: no deviation gains a prize; none: noise
-        gain = min(0.0, -known) if solved.exists[0] else -known
+        # undecided is not settled: what is not known to exist misses by more than rounding, however it looks
+        gain = min(0.0, -known) if solved.exists[0] else max(-known, float(solved.tolerance[0]), 1e-12)
         return Stated(solved.status(0).value, margin, gain)
 
     def certify(self, protocol: Protocol) -> AnyCertificate:

@@ -22,7 +22,7 @@ from followers.errors import InputError
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.storages import BaseStorage
+    from optuna.storages import BaseStorage, RDBStorage
     from optuna.trial import FrozenTrial
 
 __all__ = ["STUDY", "Ledger", "StudyLog", "keep", "read"]
@@ -223,7 +223,11 @@ def _file(path: Path, write: bool) -> Iterator[BaseStorage]:
         except Timeout:
             raise InputError(f"{path}: another search is writing to it; wait for it, or name another --study") from None
     try:
-        yield _journal(path, write) if journal else _rdb(f"sqlite:///{path}", {"timeout": _PATIENCE})
+        if journal:
+            yield _journal(path, write)
+        else:
+            with _rdb(f"sqlite:///{path}", {"timeout": _PATIENCE}) as storage:
+                yield storage
     finally:
         if write:
             lock.release()  # its file stays: to remove it while another waits for it would let two in
@@ -254,10 +258,16 @@ def _known(path: Path, *, journal: bool, write: bool) -> None:
         raise InputError(f"{path}: a database of something else; its tables are {', '.join(sorted(tables)[:3])} ..")
 
 
-def _rdb(url: str, arguments: Mapping[str, Any] | None = None) -> BaseStorage:
+@contextmanager
+def _rdb(url: str, arguments: Mapping[str, Any] | None = None) -> Iterator[RDBStorage]:
     from optuna.storages import RDBStorage
 
-    return RDBStorage(url, engine_kwargs={"connect_args": dict(arguments or {})})
+    storage = RDBStorage(url, engine_kwargs={"connect_args": dict(arguments or {})})
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def _journal(path: Path, write: bool) -> BaseStorage:
@@ -296,13 +306,13 @@ def _server(url: str, write: bool) -> Iterator[BaseStorage]:
 
     if url.startswith("sqlite"):
         raise InputError(f"{url}: name the file itself instead of a URL")
-    try:
-        storage = _rdb(url)
-    except (ImportError, sqlalchemy.exc.ArgumentError) as error:
-        raise InputError(f"{_shown(url)}: {_reason(error)}") from None
-    engine = storage.engine  # type: ignore[attr-defined]
-    with engine.connect() as session:
-        if write and not _held(session, engine.dialect.name):
+    with ExitStack() as stack:
+        try:
+            storage = stack.enter_context(_rdb(url))
+        except (ImportError, sqlalchemy.exc.ArgumentError) as error:
+            raise InputError(f"{_shown(url)}: {_reason(error)}") from None
+        session = stack.enter_context(storage.engine.connect())
+        if write and not _held(session, storage.engine.dialect.name):
             raise InputError(f"{_shown(url)}: another search is writing to it; wait for it, or name another --study")
         yield storage
 

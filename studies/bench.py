@@ -30,6 +30,7 @@ from solvers.mixed import solve_levels, solve_mixed
 from solvers.noisy import solve_noisy
 from solvers.pure import solve_pure
 from studies.bench_design import bench_design, print_designs
+from studies.bench_search import bench_search, print_search
 from studies.tables import number, table
 
 __all__ = ["BENCHES", "bench_mixed", "bench_noisy", "bench_pure", "print_bench", "print_rows"]
@@ -273,5 +274,6 @@ BENCHES = {
     "mixed": Bench(bench_mixed, partial(print_rows, title="mixed equilibria")),
     "noisy": Bench(bench_noisy, partial(print_rows, title="noisy equilibria")),
     "design": Bench(bench_design, print_designs),
+    "search": Bench(bench_search, print_search),
 }
 """What can be measured."""

@@ -325,7 +325,10 @@ def paper(
 @app.command()
 def bench(
     what: Annotated[
-        str, typer.Argument(help="pure: the T1 check. mixed: beside Gambit. noisy: single, batched. design: exact.")
+        str,
+        typer.Argument(
+            help="pure: the T1 check. mixed: beside Gambit. noisy: single, batched. design: exact. search: whole."
+        ),
     ] = "pure",
     as_json: JsonFlag = False,
 ) -> None:
