@@ -41,9 +41,10 @@ def figure(
 ) -> str:
     """A picture, how to read it, and its data as a table."""
     table = data_table(f"Data of: {title}", columns, rows)
+    counted = f"{len(rows)} row{'s' * (len(rows) != 1)}"
     return (
         f"<figure><h3>{escape(title)}</h3>{picture}<figcaption>{escape(caption)}</figcaption>"
-        f"<details><summary>Data as a table, {len(rows)} row{'s' * (len(rows) != 1)}</summary>{table}</details></figure>"
+        f"<details><summary>Data as a table, {counted}</summary>{table}</details></figure>"
     )
 
 

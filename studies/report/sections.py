@@ -241,8 +241,8 @@ def steps_section(findings: Findings) -> str:
     unsure = f" {margin.undecided:.3g} steps are undecided." if margin.undecided else ""
     caption = (
         "How to read: above zero the most tempted developer loses by climbing, below zero it gains that much; where "
-        "nobody can gain a prize the line runs along the top. The other knobs stay as in this protocol, the population is "
-        "as stated (the scorecard's draws differ from it). "
+        "nobody can gain a prize the line runs along the top. The other knobs stay as in this protocol, the "
+        "population is as stated (the draws of the scorecards differ from it). "
         f"{shaded}{unsure}"
     )
     spans = [(f"stable from {a:,.2f}", f"to {b:,.2f}", "proved") for a, b in margin.intervals or ()]
