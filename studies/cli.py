@@ -17,6 +17,7 @@ from studies.cli_audit import audit_app
 from studies.cli_compare import compare, protocols
 from studies.cli_design import design_app
 from studies.cli_options import INTERRUPTED, SOLVED, UNDECIDED, WRONG_INPUT, Draws, JsonFlag, Seed, terminal
+from studies.cli_report import explain, plot_app, report
 
 if TYPE_CHECKING:
     pass
@@ -27,7 +28,8 @@ app = typer.Typer(
     name="truerank",
     help="Which evaluation protocol shows the true ranking, once every developer plays to win?",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
+    epilog="Exit codes: 0 answered, 1 a check failed, 2 wrong input (one line says which), 3 not decided.",
     pretty_exceptions_enable=False,
 )
 
@@ -73,7 +75,10 @@ def solve(
     ] = None,
     levels: Annotated[int, typer.Option(min=2, help="Scores on which --nfg lays a game with exact scores.")] = 10,
 ) -> None:
-    """Solve games: does an equilibrium exist, which, what does play look like without one, and who says so."""
+    """Solve games: does an equilibrium exist, which, what does play look like without one, and who says so.
+
+    Example: truerank solve examples/game.toml --protocol examples/tuned.toml
+    """
     from followers.errors import InputError
     from studies.files import fit, read_game, read_protocol
     from studies.solve import document, solve_game, write_nfg
@@ -121,9 +126,9 @@ def propose(
         Path | None,
         typer.Argument(help="Study or population file; without one, the embedded GSM8K population."),
     ] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Protocols to try.  [default: 200]")] = None,
-    draws: Annotated[int | None, typer.Option(min=2, help="Populations to score each on.  [default: 128]")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every draw and of the search.  [default: 0]")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Protocols to try (default: 200).")] = None,
+    draws: Annotated[int | None, typer.Option(min=2, help="Populations to score each on (default: 128).")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every draw and of the search (default: 0).")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the recommended protocol to this TOML file.")
     ] = None,
@@ -137,11 +142,14 @@ def propose(
         str | None, typer.Option(help='Play on a Dask cluster: the scheduler\'s address, or "local" (--workers).')
     ] = None,
     sampler: Annotated[
-        str | None, typer.Option(help="auto, tpe, gp, cma-es, nsga-ii, nsga-iii or random.  [default: auto]")
+        str | None, typer.Option(help="auto, tpe, gp, cma-es, nsga-ii, nsga-iii or random (default: auto).")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Search the protocol space and recommend one, side by side with direct evaluation and tune-before-test."""
+    """Search the protocol space and recommend one, side by side with direct evaluation and tune-before-test.
+
+    Example: truerank propose examples/study.toml -o plan.toml
+    """
     from dataclasses import replace
 
     from followers.errors import InputError
@@ -180,6 +188,9 @@ def propose(
 
 app.add_typer(design_app, name="design")
 app.add_typer(audit_app, name="audit")
+app.command()(explain)
+app.add_typer(plot_app, name="plot")
+app.command()(report)
 
 
 @app.command()
@@ -214,11 +225,16 @@ def calibrate(
     clean_only: Annotated[bool, typer.Option(help="Leave out trajectories that fall or never rise.")] = False,
     draws: Annotated[int, typer.Option(min=0, help="Simulated refits that carry the curves' errors along.")] = 32,
     report: Annotated[Path | None, typer.Option(help="Folder for the report: fits.csv, residuals.csv.")] = None,
+    as_json: JsonFlag = False,
 ) -> None:
-    """Fit score curves to measurements and write a population file."""
+    """Fit score curves to measurements and write a population file.
+
+    Example: truerank calibrate examples/trajectories.csv -o mine.toml
+    """
     import math
 
     from followers.errors import InputError
+    from solvers.certificate import to_json
     from studies.calibrate import Request, held_out_sentence, run
     from studies.files import write_csv, write_toml
     from studies.tables import print_calibration, progress_bar
@@ -248,16 +264,24 @@ def calibrate(
     provenance = {"source": ", ".join(map(str, files)), "quality": quality.value}
     if output is not None:
         write_toml(output, {"provenance": provenance, "developers": result.developers})
-    elif result.calibration is not None:
+    tables = [report / "fits.csv", report / "residuals.csv"] if report is not None and result.calibration else []
+    if result.calibration is not None and tables:
+        write_csv(tables[0], result.calibration.table())
+        write_csv(tables[1], result.calibration.residuals())
+    if as_json:
+        fits = result.calibration.table() if result.calibration is not None else []
+        written = [str(path) for path in (output, *tables) if path is not None]
+        document = {"developers": result.developers, "fits": fits, "notes": list(result.notes), "written": written}
+        print(json.dumps(to_json({"provenance": provenance, **document})))
+        return
+    if output is None and result.calibration is not None:
         print_calibration(terminal(), result.calibration)
     for note in result.notes:
         print(note)
     if result.calibration is not None:
         print(held_out_sentence(result.calibration))
-        if report is not None:
-            write_csv(report / "fits.csv", result.calibration.table())
-            write_csv(report / "residuals.csv", result.calibration.residuals())
-            print(f"wrote {report / 'fits.csv'} and {report / 'residuals.csv'}")
+        if tables:
+            print(f"wrote {tables[0]} and {tables[1]}")
     count = f"{len(result.developers)} developers"
     print(f"wrote {output}: {count}" if output is not None else f"{count}; -o FILE writes them")
 
@@ -273,7 +297,10 @@ def paper(
     seed: Seed = 0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Re-derive the paper's results, each with a certificate, and what measurements add to them."""
+    """Re-derive the paper's results, each with a certificate, and what measurements add to them.
+
+    Example: truerank paper --out results
+    """
     from solvers.certificate import to_json
     from studies.paper import derive, tables, write
     from studies.tables import print_paper, progress_bar
@@ -305,13 +332,18 @@ def bench(
     ] = "pure",
     as_json: JsonFlag = False,
 ) -> None:
-    """Measure speed: ours, the floor and a peer on the same games, in one run."""
+    """Measure speed: ours, the floor and a peer on the same games, in one run.
+
+    Example: truerank bench mixed --json
+    """
     from followers.errors import InputError
     from studies.bench import BENCHES
+    from studies.tables import progress_bar
 
     if what not in BENCHES:
         raise InputError(f"bench {what}: no such benchmark; allowed: {', '.join(BENCHES)}")
-    rows = BENCHES[what].run()
+    with progress_bar(terminal(stderr=True), "measuring"):
+        rows = BENCHES[what].run()
     if as_json:
         print(json.dumps(rows))
     else:
@@ -320,7 +352,10 @@ def bench(
 
 @app.command()
 def demo(as_json: JsonFlag = False) -> None:
-    """Planted defects, each with the check that catches it."""
+    """Planted defects, each with the check that catches it.
+
+    Example: truerank demo --json
+    """
     from studies.demo import planted_defects
     from studies.tables import print_demo
 

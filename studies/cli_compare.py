@@ -35,8 +35,8 @@ def compare(
     bad: Annotated[
         Unfit | None,
         typer.Option(
-            help="What a protocol does that cannot be read or does not fit the population.  [default: stop, but skip "
-            "where only --practice or all asked for it]",
+            help="What a protocol does that cannot be read or does not fit the population (default: stop, but skip "
+            "where only --practice or all asked for it).",
             show_default=False,
         ),
     ] = None,

@@ -50,10 +50,10 @@ def design_budget(
     upto: Annotated[float, typer.Option(help="Most tuning steps to examine.")] = 100_000.0,
     draws: ForDraws = 0,
     share: Annotated[
-        float | None, typer.Option(help="Share of the --draws that must be stable.  [default: 0.95]")
+        float | None, typer.Option(help="Share of the --draws that must be stable (default: 0.95).")
     ] = None,
     tolerance: Annotated[
-        float | None, typer.Option(help="Steps below which no interval is sought.  [default: a millionth of --upto]")
+        float | None, typer.Option(help="Steps below which no interval is sought (default: a millionth of --upto).")
     ] = None,
     seed: Seed = 0,
     output: PlanFile = None,

@@ -2,50 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from studies.paper.catch_up import PUBLISHED_END, take, winogrande_like
+from studies.plot_style import BLUE, GREY, INK, RED, canvas, save_both
 
 if TYPE_CHECKING:
     from studies.paper.run import Board, Paper
 
 __all__ = ["draw_all"]
-
-_WIDTH, _HEIGHT = 10.0, 4.0
-_INK, _BLUE, _RED, _GREY = "#222222", "#1f5fa8", "#b8392f", "#9a9a9a"
-
-
-@contextmanager
-def _canvas(columns: int = 2) -> Iterator[tuple[Any, Any]]:
-    """A figure and its axes, in the house style; nothing of matplotlib's global state is touched."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    style: Any = {
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "svg.hashsalt": "truerank",
-        "svg.fonttype": "none",
-        "legend.frameon": False,
-    }
-    with rc_context(style):
-        figure = Figure(figsize=(_WIDTH if columns == 2 else _WIDTH / 2, _HEIGHT), layout="constrained")
-        FigureCanvasAgg(figure)
-        yield figure, figure.subplots(1, columns)
-
-
-def _save(figure: Any, out: Path, name: str) -> list[Path]:
-    paths = [out / f"{name}.png", out / f"{name}.svg"]
-    figure.savefig(paths[0], dpi=150)
-    figure.savefig(paths[1], metadata={"Date": None})  # the same bytes every time
-    return paths
 
 
 def draw_all(paper: Paper, out: Path) -> list[Path]:
@@ -62,21 +30,21 @@ def _measured(board: Board, out: Path) -> list[Path]:
     curve, _, names = take(board.population, list(range(board.population.n)))
     score = curve.score(steps[:, None])
     chosen = set(board.ordered.names)
-    with _canvas() as (figure, (left, right)):
+    with canvas(2) as (figure, (left, right)):
         for i, name in enumerate(names):
-            colour, width, depth = (_BLUE, 1.2, 3) if name in chosen else (_GREY, 0.6, 1)
+            colour, width, depth = (BLUE, 1.2, 3) if name in chosen else (GREY, 0.6, 1)
             left.plot(1 + steps, score[:, i], color=colour, lw=width, zorder=depth)
             if name in board.measured and name in chosen:
                 t = board.measured[name]
-                left.errorbar(1 + t.efforts, t.scores, t.stderrs, fmt=".", ms=3, lw=0.6, color=_INK, zorder=4)
+                left.errorbar(1 + t.efforts, t.scores, t.stderrs, fmt=".", ms=3, lw=0.6, color=INK, zorder=4)
         left.set(xscale="log", xlabel="1 + tuning steps", ylabel="score", title=f"{board.name}: fitted trajectories")
-        left.plot([], [], color=_BLUE, label=f"{len(chosen)} that never cross")
-        left.plot([], [], color=_GREY, label="others")
+        left.plot([], [], color=BLUE, label=f"{len(chosen)} that never cross")
+        left.plot([], [], color=GREY, label="others")
         left.legend(loc="upper left")
-        right.plot(1 + board.ordered.budgets, board.ordered.least, color=_BLUE, label="least, those that never cross")
+        right.plot(1 + board.ordered.budgets, board.ordered.least, color=BLUE, label="least, those that never cross")
         middle = board.all_models.median
         seen = np.isfinite(middle)
-        right.plot(1 + board.all_models.budgets[seen], middle[seen], color=_GREY, label="median of all neighbours")
+        right.plot(1 + board.all_models.budgets[seen], middle[seen], color=GREY, label="median of all neighbours")
         least = board.all_models.least
         note = f"least of all neighbours: {least[-1]:,.0f} at {board.last:,.0f} steps"
         right.plot([], [], " ", label=note)
@@ -88,34 +56,34 @@ def _measured(board: Board, out: Path) -> list[Path]:
             title="effort to overtake the next better model",
         )
         right.legend(loc="upper left")
-        return _save(figure, out, f"figure1_{board.name}")
+        return save_both(figure, out, f"figure1_{board.name}")
 
 
 def _like(paper: Paper, out: Path) -> list[Path]:
     curve, _, names = winogrande_like()
     steps = np.linspace(0.0, 3000.0, 301)
     score = curve.score(steps[:, None])
-    with _canvas() as (figure, (left, right)):
+    with canvas(2) as (figure, (left, right)):
         for i, name in enumerate(names):
             left.plot(steps, score[:, i], lw=1.2, label=name)
         left.set(xlabel="tuning steps", ylabel="score", title="five Winogrande-like curves (assumed)")
         left.legend(loc="lower right")
-        right.plot(paper.like.budgets, paper.like.least, color=_BLUE, label="these curves")
-        right.plot([3000.0], [PUBLISHED_END], "x", color=_RED, label=f"published end: {PUBLISHED_END:,.0f} (paper)")
+        right.plot(paper.like.budgets, paper.like.least, color=BLUE, label="these curves")
+        right.plot([3000.0], [PUBLISHED_END], "x", color=RED, label=f"published end: {PUBLISHED_END:,.0f} (paper)")
         right.set(xlabel="tuning budget, steps", ylabel="steps", title="minimum catch-up effort")
         right.legend(loc="upper left")
-        return _save(figure, out, "figure1_winogrande_like")
+        return save_both(figure, out, "figure1_winogrande_like")
 
 
 def _thresholds(paper: Paper, out: Path) -> list[Path]:
-    with _canvas(1) as (figure, axes):
+    with canvas(1) as (figure, axes):
         for t in paper.thresholds:
             axes.plot(t.gaps, t.budgets, ".-", lw=0.8, ms=4, label=f"{t.title}: exponent {t.fitted:.3f}")
         axes.set(
             xscale="log", yscale="log", xlabel="prize gap", ylabel="least stabilising budget, steps", title="Prop. 5.6"
         )
         axes.legend(loc="upper left", fontsize=7)
-        return _save(figure, out, "thresholds")
+        return save_both(figure, out, "thresholds")
 
 
 def _agreement(paper: Paper, out: Path) -> list[Path]:
@@ -125,19 +93,19 @@ def _agreement(paper: Paper, out: Path) -> list[Path]:
     for first, second, direct, tuned in a.pairs:
         i, j = place[first], place[second]
         table[:, i, j] = table[:, j, i] = direct, tuned
-    with _canvas() as (figure, both):
+    with canvas(2) as (figure, both):
         for k, (axes, words, mean) in enumerate(zip(both, ("direct", "tuned"), (a.direct, a.tuned), strict=True)):
             image = axes.imshow(table[k], vmin=min(0.0, float(table.min())), vmax=1, cmap="viridis")
             axes.set(title=f"{words}: mean tau-b {mean:.3f}", yticks=range(n))
             axes.set_yticklabels(a.tasks, fontsize=5)
             axes.set_xticks(range(n), a.tasks, rotation=90, fontsize=5)
         figure.colorbar(image, ax=list(both), label="Kendall tau-b")
-        return _save(figure, out, "agreement")
+        return save_both(figure, out, "agreement")
 
 
 def _top_k(paper: Paper, out: Path) -> list[Path]:
     populations = list(dict.fromkeys(t.population for t in paper.top_k))
-    with _canvas() as (figure, (left, right)):
+    with canvas(2) as (figure, (left, right)):
         for name in populations:
             own = [t for t in paper.top_k if t.population == name]
             ks = [t.k for t in own]
@@ -146,4 +114,4 @@ def _top_k(paper: Paper, out: Path) -> list[Path]:
         left.set(xlabel="k", ylabel="share of populations", title="no measured budget stabilises them", ylim=(0, 1))
         right.set(xlabel="k", title="no budget to 1e9 steps publishes the true top k", ylim=(0, 1))
         left.legend(loc="upper left")
-        return _save(figure, out, "top_k")
+        return save_both(figure, out, "top_k")
