@@ -56,9 +56,8 @@ class Goal:
     def violations(self, card: Scorecard, stated_gain: float, *, slack: float = 0.0) -> dict[str, float]:
         """How far each constraint is missed; 0 or less where it holds.
 
-        An undefined figure counts as its worst value; where no draw has a pure equilibrium, the largest gain that
-        somebody still makes by deviating, mean over draws, is missed as well, so that protocols without equilibrium
-        are told apart. `slack` : standard errors of a figure that are forgiven.
+        An undefined figure counts as its worst value. Where that is missed because no draw has a pure equilibrium, so is
+        the largest gain that somebody still makes by deviating, mean over draws: it tells such protocols apart. `slack` : standard errors of a figure that are forgiven.
         """
         missed = {}
         bounds = (*((m, v, 1.0) for m, v in self.at_least.items()), *((m, v, -1.0) for m, v in self.at_most.items()))
@@ -68,9 +67,11 @@ class Goal:
             forgiven = slack * (figure.stderr or 0.0)
             name = f"{metric} at {'least' if sign > 0 else 'most'} {bound:g}"
             missed[name] = sign * (bound - value) - forgiven
-        if self.constrained:
-            share, margin = card.mean("pure_share"), card.mean("margin")
-            missed[_REMAINING] = max(0.0, -margin) if share == 0 and np.isfinite(margin) else 0.0
+        if missed:
+            none, margin = card.mean("pure_share") == 0, card.mean("margin")
+            # it grades what is missed already; a goal that is met does not ask for it
+            graded = none and np.isfinite(margin) and max(missed.values()) > 0
+            missed[_REMAINING] = max(0.0, -margin) if graded else 0.0
         if self.steady:
             missed[_STATED] = stated_gain
         return missed

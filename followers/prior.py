@@ -76,7 +76,9 @@ def _within_shares(curve: ScoreCurve, shift: FloatArray) -> FloatArray:
     """The shift (B, n), cut where a curve of shares of correct items, within [0, 1], would leave them."""
     lowest, highest = curve.score(0.0), curve.score(np.inf)
     shares = (lowest >= 0) & (highest <= 1)
-    return np.where(shares, np.clip(shift, np.where(shares, -lowest, 0.0), np.where(shares, 1.0 - highest, 0.0)), shift)
+    inside = 1.0 - 1e-12  # so that rounding in the shifted curve does not leave them again
+    down, up = (np.where(shares, inside * room, 0.0) for room in (-lowest, 1.0 - highest))
+    return np.where(shares, np.clip(shift, down, up), shift)
 
 
 def _lifted(curve: ScoreCurve, shift: FloatArray) -> ScoreCurve:

@@ -199,3 +199,17 @@ def test_an_entry_fee_is_not_paid_for_nothing() -> None:
     assert check(found.game, found.certificate(0)).passed
     assert found.exists[0] and found.efforts[0, 0] == 0.0
     assert found.utilities[0, 0] == pytest.approx(0.78086351, abs=1e-3)
+
+
+def test_where_every_prize_is_the_same_zero_effort_is_certified() -> None:
+    """R_1 - R_n = 0: nothing but the last digits of the prizes may differ, and a stated profit is still refused."""
+    game = people(6, 1, 3, Noise(items=200))
+    level = replace(game, prizes=np.full(game.prizes.shape, 1.0 / 3.0))
+    found = solve_noisy(level)
+    assert found.status() is Status.EXISTS and (found.efforts == 0).all()
+    certificate = found.certificate(0)
+    assert check(level, certificate).passed
+    wrong = replace(certificate, utilities=tuple(u + 1e-12 for u in certificate.utilities))
+    assert not check(level, wrong).passed
+    busy = replace(certificate, efforts=tuple(e + 1e-3 for e in certificate.efforts))
+    assert not check(level, busy).passed

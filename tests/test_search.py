@@ -86,6 +86,10 @@ def test_a_protocol_without_equilibrium_is_a_graded_constraint() -> None:
         assert gain == pytest.approx(-card.mean("margin")) and gain > 0
         missed.append(gain)
     assert len(set(missed)) == 3
+    # a goal that asks nothing of the draws is met without them
+    steady = Goal(at_least={})
+    lonely = card_of(Protocol(prizes=replace(Protocol().prizes, first=50.0)), [board.measure(protocol, 0, 64)])
+    assert set(steady.violations(lonely, -0.1).values()) == {-0.1}
 
 
 def test_a_limit_is_kept_without_playing_and_said_before_where_nobody_can_keep_it() -> None:
