@@ -61,6 +61,7 @@ class BudgetDesign:
     steps : Delta*, tuning steps for everybody; None where no budget up to `upto` will do.
     intervals : all budgets that will do. upto : most steps examined.
     undecided : steps, total length of what is neither proved stable nor unstable, over all draws.
+    below : the part of it below `steps`, where a smaller budget might hide; 0 where `steps` is proved to be the least.
     margin : promised, prize units. share : of draws that must be stable. draws : their number.
     reached : share of draws stable at `steps`, or, with None, the largest share that any budget stabilises.
     never : share of draws that no budget up to `upto` stabilises.
@@ -73,6 +74,7 @@ class BudgetDesign:
     intervals: tuple[Interval, ...]
     upto: float
     undecided: float
+    below: float
     margin: float
     share: float
     draws: int
@@ -128,6 +130,7 @@ def least_budget(
         intervals=intervals,
         upto=upto,
         undecided=float(sum(b - a for s in found for a, b in s.undecided)),
+        below=_undecided_below(found, steps) if steps is not None else 0.0,
         margin=margin,
         share=share,
         draws=game.batch,
@@ -200,6 +203,10 @@ def shared_intervals(found: tuple[StableBudgets, ...], needed: int) -> tuple[tup
             intervals.append((start, x))
             start = None
     return tuple(intervals), most
+
+
+def _undecided_below(found: tuple[StableBudgets, ...], steps: float) -> float:
+    return float(sum(min(b, steps) - a for s in found for a, b in s.undecided if a < steps))
 
 
 def _accepting(found: tuple[StableBudgets, ...], steps: float) -> int:

@@ -172,7 +172,7 @@ def _cut(
     import cvxpy as cp
 
     draws, n = len(cost), len(prizes)
-    span = max(float(prizes[0] - prizes[-1]), 1e-300)
+    span, tail = float(prizes[0] - prizes[-1]), max(tail, 1.0 / draws)  # less than one draw is the worst draw
     level, short = cp.Variable(), cp.Variable(draws, nonneg=True)
 
     def exact(at: FloatArray) -> tuple[FloatArray, IntArray]:
@@ -195,10 +195,13 @@ def _cut(
                 raise RuntimeError(f"design: {solver} ended with status {most.status!r}; rescale prizes and try again")
             at = np.array(values.value)
             margins, where = exact(at)
-            if float(most.value) < asked:  # no rows to come can make it feasible
+            if float(most.value) < margin:  # no rows to come can make it feasible
                 nothing = np.full(n, np.nan)
                 return TailAnswer(nothing, "infeasible", float(most.value), margins, float("nan"), len(found))
-            raise RuntimeError(f"design: {solver} found no answer to a program that has one; try the other norm")
+            raise RuntimeError(
+                f"design: {solver} found no answer to a program that has one: up to {float(most.value):.6g} can be "
+                "promised, to within rounding what was asked; try the other norm, or rescale prizes to the order of 1"
+            )
         at = np.array(values.value, dtype=np.float64)
         if caught is not None:
             at = np.maximum(at, 0.0)

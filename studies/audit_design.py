@@ -88,7 +88,7 @@ def planned(
             margin=margin,
             candidates=tried,
         )
-        return AuditDesign(subject, choice.best, choice, _promise(subject, choice.best))
+        return AuditDesign(subject, choice.best, choice, _promise(subject, choice.best, len(choice.items)))
     options: dict[str, Any] = {
         "items": tried[0],
         "level": level,
@@ -115,9 +115,11 @@ def _items(items: str, item_cost: float) -> tuple[int, ...]:
         ) from None
 
 
-def _promise(subject: Subject, found: PlannedAudits) -> ScenarioPromise | None:
-    """The stakes of all ranks but the last are the variables of a linear program."""
-    return promise(subject.draws, subject.stated.n - 1) if subject.draws and found.plan is not None else None
+def _promise(subject: Subject, found: PlannedAudits, programs: int = 1) -> ScenarioPromise | None:
+    """The stakes of all ranks but the last are the variables of a linear program, one per number of items."""
+    if not subject.draws or found.plan is None:
+        return None
+    return promise(subject.draws, subject.stated.n - 1, programs=programs)
 
 
 def plan_document(design: AuditDesign, confirmed: Confirmed | None) -> dict[str, Any]:

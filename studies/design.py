@@ -186,6 +186,7 @@ def budget_document(design: BudgetDesign, confirmed: Confirmed | None) -> dict[s
         "intervals": [list(interval) for interval in design.intervals],
         "examined_up_to": design.upto,
         "undecided_steps": design.undecided,
+        "undecided_below": design.below,
         "margin": design.margin,
         "draws": design.draws,
         "share_wanted": design.share,

@@ -32,7 +32,12 @@ def print_budget(console: Console, name: str, design: BudgetDesign, confirmed: C
         best = f"; at best {design.reached:.1%} of draws" if many else ""
         console.print(f"{name}: no tuning budget gives {sought}{best}")
     else:
-        console.print(f"{name}: least tuning budget {design.steps:,.8g} steps ({sought})")
+        least = "least tuning budget" if design.below == 0 else "least tuning budget that is proved"
+        console.print(f"{name}: {least} {design.steps:,.8g} steps ({sought})")
+        if design.below > 0:
+            console.print(
+                f"a smaller one may hide in {number(design.below)} steps below it that are not decided; lower --tolerance"
+            )
     if many:
         console.print(f"no budget stabilises {design.never:.1%} of the draws")
     if design.steps is not None:

@@ -456,7 +456,7 @@ def test_audits_are_planned_sized_and_drawn(tmp_path: Path, capsys: pytest.Captu
     code, out, _ = run(capsys, "audit", "power", "--claimed", 0.7, "--fresh", 0.6, "--items", 296, "--json")
     assert code == 0 and json.loads(out)["power"] >= 0.9
     code, out, _ = run(capsys, "audit", "power", "--claimed", 0.7, "--fresh", 0.6, "--power", 0.9)
-    assert "first had with 296 items" in out
+    assert "takes 296 items (power 0.9" in out and "none from 307 on" in out
     board.write_text("alder\nbirch\ncedar\n")
     drawn = ("audit", "draw", plan, board, "--secret", "00112233445566778899aabbccddeeff", "--round", "r1", "--json")
     code, out, _ = run(capsys, *drawn)

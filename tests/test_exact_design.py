@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog, minimize
 
-from designer.prize_design import Norm, compress_prizes, nearest_prizes
+from designer.prize_design import compress_prizes
+from designer.prize_program import Norm, nearest_prizes
 from designer.prizes import Bands, Prizes
 from designer.protocol import Protocol
 from designer.scenarios import clopper_pearson, draws_needed, promise

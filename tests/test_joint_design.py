@@ -19,7 +19,8 @@ from designer.budgets import least_budget
 from designer.joint_design import UnitCosts, design_jointly
 from designer.joint_program import IncentiveCosts, cheapest_incentives
 from designer.joint_rows import ClimbRows, rows_at, rows_between
-from designer.prize_design import compress_prizes, nearest_prizes
+from designer.prize_design import compress_prizes
+from designer.prize_program import nearest_prizes
 from designer.prizes import Bands, Prizes
 from designer.protocol import Protocol
 from followers.load import load
