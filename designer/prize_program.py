@@ -76,8 +76,10 @@ def nearest_prizes(
     prizes = (announced[-1] + span * tidied(level, 1.0))[block]
     worst = float(np.max(gains(prizes) - limit))
     if worst > 0 and not keep_first:  # what rounding is short of: shrink towards equal prizes, which no climb gains by
-        room = np.where(limit > 0, np.maximum(gains(prizes) - limit, 0.0) / np.maximum(limit, 1e-300), 0.0)
-        prizes = prizes.mean() + (prizes - prizes.mean()) * (1.0 - min(float(room.max()) * (1 + 1e-9) + 1e-15, _SHRINK))
+        blur = 4.0 * float(np.finfo(np.float64).eps * np.abs(prizes).max())
+        over = gains(prizes) - limit
+        most = float(np.max((over[over > 0] + blur) / limit[over > 0]))  # limits of 0 are met: they share a prize
+        prizes = prizes.mean() + (prizes - prizes.mean()) * (1.0 - min(most * (1 + 1e-9) + 1e-15, _SHRINK))
         prizes = tidied(prizes[np.searchsorted(block, np.arange(blocks))], span)[block]
         worst = float(np.max(gains(prizes) - limit))
     off = abs(float(prizes.sum() - announced.sum())) / span

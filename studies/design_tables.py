@@ -35,9 +35,8 @@ def print_budget(console: Console, name: str, design: BudgetDesign, confirmed: C
         least = "least tuning budget" if design.below == 0 else "least tuning budget that is proved"
         console.print(f"{name}: {least} {design.steps:,.8g} steps ({sought})")
         if design.below > 0:
-            console.print(
-                f"a smaller one may hide in {number(design.below)} steps below it that are not decided; lower --tolerance"
-            )
+            hidden = f"{number(design.below)} steps below it that are not decided"
+            console.print(f"a smaller one may hide in {hidden}; lower --tolerance")
     if many:
         console.print(f"no budget stabilises {design.never:.1%} of the draws")
     if design.steps is not None:

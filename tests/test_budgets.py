@@ -184,6 +184,18 @@ def test_measured_populations_are_stable_in_windows() -> None:
         assert b == design.upto or margin_at(game, b + 1e-6) < 0
 
 
+def test_a_coarse_tolerance_does_not_claim_the_least() -> None:
+    """What is undecided below the budget found is told apart from what is undecided elsewhere."""
+    population, protocol = duel(1e-4), Protocol(prizes=Prizes(values=(0.525, 0.475)))
+    fine = least_budget(population, protocol)
+    coarse = least_budget(population, protocol, tolerance=5_000.0)
+    assert fine.steps is not None and coarse.steps is not None
+    assert fine.below == fine.undecided == 0
+    assert fine.steps < coarse.steps
+    assert coarse.below >= coarse.steps - fine.steps  # the least one hides there
+    assert coarse.below <= coarse.undecided
+
+
 def test_draws_share_a_budget() -> None:
     population = synthetic(6, 40, np.random.default_rng(5), cost_scale=1e-4)
     design = least_budget(population, Protocol(), share=0.75, upto=300_000.0)

@@ -385,6 +385,8 @@ def test_a_designed_budget_is_the_least(games: Path, tmp_path: Path, capsys: pyt
     code, out, _ = run(capsys, *shared, "--share", 0.6)
     found = json.loads(out)
     assert code == 0 and found["share_reached"] >= 0.6 and found["confirmed"]["fresh_draws"]["draws"] == 1_000
+    code, out, _ = run(capsys, "design", "budget", game, "--tolerance", 1e6)
+    assert code == 3 and "least tuning budget that is proved" in out and "a smaller one may hide in" in out
     code, _, err = run(capsys, "design", "budget", "gsm8k", "--share", 0.5)
     assert code == 2 and "--share 0.5 without --draws" in err and err.count("\n") == 1
 
@@ -427,6 +429,24 @@ def test_designs_that_cannot_be_are_refused_or_said(
         assert code == 2 and "gsm9k" in err
 
 
+def test_a_solver_that_fails_is_said_on_one_line(
+    games: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cvxpy as cp
+
+    def crashing(self: cp.Problem, **options: Any) -> None:
+        raise cp.SolverError("out of memory")
+
+    monkeypatch.setattr(cp.Problem, "solve", crashing)
+    game = games / "two-close-rivals.toml"
+    code, out, err = run(capsys, "design", "prizes", game)
+    assert code == 3 and out == "" and err.count("\n") == 1
+    assert f"truerank: {game}: design prizes: CLARABEL" in err and "out of memory" in err and "rescale prizes" in err
+    audited = Path(__file__).parents[1] / "examples" / "audited.toml"
+    code, _, err = run(capsys, "audit", "plan", audited, "--items", 500, "--fine", 8, "--draws", 4, "--tail", 0.5)
+    assert code == 3 and err.count("\n") == 1 and "out of memory" in err and "fewer draws" in err
+
+
 def test_audits_are_planned_sized_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     game, plan, board = (
         Path(__file__).parents[1] / "examples" / "audited.toml",
@@ -461,6 +481,20 @@ def test_audits_are_planned_sized_and_drawn(tmp_path: Path, capsys: pytest.Captu
     drawn = ("audit", "draw", plan, board, "--secret", "00112233445566778899aabbccddeeff", "--round", "r1", "--json")
     code, out, _ = run(capsys, *drawn)
     assert code == 0 and len(json.loads(out)["commitment"]) == 64 and out == run(capsys, *drawn)[1]
+    due = json.loads(out)["audited"]
+    committed = run(capsys, "audit", "commit", plan, "--secret", drawn[5], "--round", "r1", "--json")
+    assert committed[0] == 0 and json.loads(committed[1])["commitment"] == json.loads(out)["commitment"]
+    fresh = [json.loads(run(capsys, "audit", "commit", plan, "--round", "r1", "--json")[1]) for _ in range(2)]
+    assert fresh[0]["secret"] != fresh[1]["secret"] and len(fresh[0]["secret"]) == 64
+    revealed = ("audit", "verify", *drawn[2:-1], "--commitment", json.loads(out)["commitment"])
+    named = [word for name in due for word in ("--audited", name)]
+    code, out, _ = run(capsys, *revealed, *named)
+    assert code == 0 and out == f"verified: {len(due)} of 3 entries drawn, as committed to\n"
+    spared = next(name for name in ("alder", "birch", "cedar") if name not in due)
+    code, out, _ = run(capsys, *revealed, *named, "--audited", spared, "--json")
+    assert code == 1 and json.loads(out)["detail"] == f"audited without being drawn: {spared}"
+    board.write_bytes(b"\xef\xbb\xbfalder\r\nbirch\r\ncedar\r\n")  # as editors on Windows save it
+    assert json.loads(run(capsys, *drawn)[1])["audited"] == due
     for bad, words in (
         (("audit", "power", "--claimed", 0.5, "--fresh", 0.6, "--items", 9), "fresh"),
         (("audit", "power", "--claimed", 0.7, "--fresh", 0.6), "give --items or --power"),
@@ -474,6 +508,10 @@ def test_audits_are_planned_sized_and_drawn(tmp_path: Path, capsys: pytest.Captu
             ("audit", "draw", game.with_name("half-tuned.toml"), board, "--secret", "00" * 16, "--round", "r"),
             "audits nobody",
         ),
+        ((*planned, "1" + 26 * "0"), "items = 1e+26"),
+        ((*planned, 500, "--draws", 4, "--tail", 0.5, "--margin", -1), "margin = -1"),
+        (("audit", "draw", plan, tmp_path / "no.txt", "--secret", "00" * 16, "--round", "r"), "cannot be read"),
+        ((*revealed, "--audited", "dogwood"), "'dogwood' is not on"),
         ((*drawn[:5], "zz", "--round", "r"), "hexadecimal"),
         ((*drawn[:5], "00", "--round", "r"), "at least 16 random bytes"),
     ):
