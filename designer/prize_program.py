@@ -6,26 +6,37 @@ made good by shrinking prizes towards each other, which no climb gains by.
 
 References
 ----------
-Agrawal, Verschueren, Diamond & Boyd (2018), A rewriting system for convex optimization problems, on DPP.
+Agrawal, Verschueren, Diamond & Boyd (2018), A rewriting system for convex optimization problems, on DPP; Lawson &
+Hanson (1974), Solving Least Squares Problems, on least distances.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from threading import Lock
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from followers.arrays import FloatArray, IntArray
+from followers.arrays import BoolArray, FloatArray, IntArray
 
 __all__ = ["Norm", "gains", "nearest_prizes", "tidied"]
 
 Norm: TypeAlias = Literal["L1", "L2"]
 
 _TURN = Lock()
+_OPTIONS: dict[str, Any] = {
+    "SCIPY": {
+        "scipy_options": {
+            "method": "highs",
+            "primal_feasibility_tolerance": 1e-10,
+            "dual_feasibility_tolerance": 1e-10,
+        }
+    }
+}
 _ACTIVE = (1e-6, 1e-7, 1e-8)
-"""Slacks, as shares of the prize span, below which a constraint may be active at the optimum; tried in turn."""
+"""Slacks, as shares of the announced span, below which a constraint may be active at the optimum; tried in turn."""
 _SHRINK = 1e-6
 """Most by which prizes are shrunk towards each other to make good what a solver's rounding is short of."""
 _EXACT = 1e-9
@@ -194,7 +205,10 @@ def _solve(
     sums = [(size, float(announced.sum()))] + ([(np.eye(blocks)[0], float(announced[0]))] if keep_first else [])
     inequalities = np.concatenate([climb, np.diff(np.eye(blocks), axis=0), -np.eye(blocks)[-1:]])
     right = np.concatenate([bound, np.zeros(blocks - 1), [-least]])
-    attempts = (_polished(found, wanted, size, sums, inequalities, right, slack) for slack in _ACTIVE)
+    attempts = (
+        _polished(active, wanted, size, sums, inequalities, right)
+        for active in _active_sets(found, wanted, size, sums, inequalities, right)
+    )
     polished = next((p for p in attempts if p is not None), None)
     distance = max(float(np.sqrt((((np.eye(blocks)[block] @ found) - announced) ** 2).sum())), 1e-300)
     if polished is None:
@@ -218,7 +232,7 @@ def _run(
             values[name].value = value
         level.save_value(None)
         try:
-            problem.solve(solver=solver)
+            problem.solve(solver=solver, **_OPTIONS.get(solver, {}))
         except cp.SolverError as error:
             return f"failed ({error})", None, np.zeros(rows)
         if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) or level.value is None:
@@ -227,23 +241,45 @@ def _run(
         return str(problem.status), np.array(level.value, dtype=np.float64), price
 
 
-def _polished(
+def _active_sets(
     found: FloatArray,
     wanted: FloatArray,
     size: FloatArray,
     sums: list[tuple[FloatArray, float]],
     inequalities: FloatArray,
     right: FloatArray,
-    slack: float,
+) -> Iterator[BoolArray]:
+    """Guesses of what is active at the optimum: near the solver's answer, then by an exact method.
+
+    The nearest point to `wanted` in a polyhedron is a problem of least distance, and that is one of non-negative least
+    squares (Lawson & Hanson 1974, chapter 23), whose answer is zero off the active set.
+    """
+    from scipy.optimize import nnls
+
+    for slack in _ACTIVE:
+        yield right - inequalities @ found < slack
+    root = np.sqrt(size)
+    equal, total = np.array([a for a, _ in sums]), np.array([b for _, b in sums])
+    rows = np.concatenate([inequalities, equal, -equal]) / root  # rows @ y <= target, of y = root (x - wanted)
+    target = np.concatenate([right, total, -total]) - np.concatenate([inequalities, equal, -equal]) @ wanted
+    multiplier, _ = nnls(np.vstack([-rows.T, -target]), np.eye(len(size) + 1)[-1])
+    yield multiplier[: len(right)] > 0
+
+
+def _polished(
+    active: BoolArray,
+    wanted: FloatArray,
+    size: FloatArray,
+    sums: list[tuple[FloatArray, float]],
+    inequalities: FloatArray,
+    right: FloatArray,
 ) -> tuple[FloatArray, FloatArray] | None:
-    """The optimum to rounding, and the multipliers, from the constraints that are active near it.
+    """The optimum to rounding, and the multipliers, from the constraints that are active at it.
 
     minimise 1/2 sum size (x - wanted)^2 on the active set; None where the result is not feasible and dual feasible.
     """
     from scipy.optimize import nnls
 
-    scale = max(float(np.ptp(wanted)), 1e-300)
-    active = right - inequalities @ found < slack * scale
     rows = np.concatenate([inequalities[active], np.array([a for a, _ in sums])])
     target = np.concatenate([right[active], [b for _, b in sums]])
     count = int(active.sum())
@@ -251,16 +287,13 @@ def _polished(
     # the part of the wanted prizes that the active set allows, by least squares in the weighted norm
     step, *_ = np.linalg.lstsq(rows / root, target - rows @ wanted, rcond=1e-12)
     x = wanted + step / root
-    if (
-        np.max(inequalities @ x - right, initial=0.0) > 1e-11 * scale
-        or np.max(np.abs(rows @ x - target)) > 1e-10 * scale
-    ):
+    if np.max(inequalities @ x - right, initial=0.0) > 1e-11 or np.max(np.abs(rows @ x - target)) > 1e-10:
         return None
     # multipliers: size (wanted - x) = sum of multiplier * row, those of the inequalities not negative
     free = rows[count:]
     signed = np.concatenate([rows[:count], free, -free])
     multiplier, left = nnls((signed / root).T, root * (wanted - x))
-    if left > 1e-8 * scale * np.sqrt(len(x)):
+    if left > 1e-8 * np.sqrt(len(x)):
         return None
     full = np.zeros(len(right))
     full[active] = multiplier[:count]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from designer.audit_items import ItemsChoice, cheapest_items, default_items
+from designer.audit_limits import BindingClimb
 from designer.audit_plans import PlannedAudits, plan_for_draws
 from designer.audit_tail import TailAudits, plan_for_tail
 from designer.protocol import Protocol
@@ -41,6 +42,11 @@ class AuditDesign:
         """The plan in words."""
         words = self.choice.sentences() if self.choice else self.found.sentences()
         return (*words, self.promised.sentence()) if self.promised else words
+
+    @property
+    def binding(self) -> tuple[BindingClimb, ...]:
+        """The climb that binds each audited rank, from the top; none for the mean of the worst draws."""
+        return self.found.binding if isinstance(self.found, PlannedAudits) else ()
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ def plan(
     from followers.errors import InputError
     from studies.audit_design import plan_document, planned
     from studies.design import confirm, read_subject, write_design
-    from studies.design_tables import print_confirmed
+    from studies.design_tables import print_audits, print_confirmed
 
     for_draws("audit plan", "--tail", tail, draws)
     subject = read_subject(what, protocol, draws, seed)
@@ -80,6 +80,7 @@ def plan(
         print(json.dumps(plan_document(found, confirmed)))
     else:
         print("\n".join(found.sentences))
+        print_audits(terminal(), found)
         if confirmed is not None:
             print_confirmed(terminal(), confirmed)
         if output is not None:

@@ -193,6 +193,7 @@ def budget_document(design: BudgetDesign, confirmed: Confirmed | None) -> dict[s
         "share_reached": design.reached,
         "share_never_stable": design.never,
         "tuning_compute": design.compute,
+        "margin_jumps": design.jumps,
         "binding": to_json(temptation_rows(design.binding)),
         "cells": design.cells,
         "protocol": design.protocol and design.protocol.document(),

@@ -325,6 +325,21 @@ def test_what_exact_design_cannot_price_is_refused_by_name() -> None:
         climbs(replace(Protocol().induce(population), noise=Noise(sigma=0.1)))
 
 
+def test_fresh_draws_break_a_design_as_often_as_the_theorem_says() -> None:
+    """One variable, always supported by one draw: the violation is distributed as Beta(1, N), with mean 1 / (N + 1)."""
+    rng, drawn, protocol = np.random.default_rng(4), 9, Protocol(prizes=Prizes(values=(100.0, 0.0)))
+    fresh = climbs(protocol.induce(synthetic(2, 4_000, rng, common_ceiling=True))).cost[:, 1, 0]
+    violations = []
+    for _ in range(150):
+        design = compress_prizes(synthetic(2, drawn, rng, common_ceiling=True), protocol)
+        violations.append(float((fresh < design.prizes[0] - design.prizes[1]).mean()))
+    deviation = np.sqrt(drawn / ((drawn + 1) ** 2 * (drawn + 2)) / len(violations))
+    assert np.mean(violations) == pytest.approx(1 / (drawn + 1), abs=4 * deviation)
+    promised = promise(drawn, 1, 0.9).violation
+    beyond = np.mean(np.array(violations) > promised)  # with probability 0.1
+    assert beyond == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / len(violations)))
+
+
 def test_scenario_promises() -> None:
     """With one variable the violation is 1 - beta^(1 / N); draws needed invert the promise."""
     assert promise(100, 1, 0.99).violation == pytest.approx(1 - 0.01 ** (1 / 100))
