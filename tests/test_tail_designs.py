@@ -127,6 +127,19 @@ def test_tail_prizes_keep_their_promise_in_the_games(tail: float) -> None:
     assert len(design.binding) == int(np.ceil(tail * 40))
 
 
+@pytest.mark.parametrize("norm", ["L1", "L2"])
+def test_the_unit_of_prizes_does_not_matter(norm: Any) -> None:
+    rng = np.random.default_rng(2)
+    announced, cost = np.sort(rng.random(5))[::-1].copy(), 0.05 + random_costs(rng, 6, 5)
+    here, there = (
+        nearest_tail_prizes(unit * announced, unit * cost, tail=0.4, margin=0.01 * unit, norm=norm)
+        for unit in (1.0, 1e6)
+    )
+    assert here.status == there.status == "optimal"
+    assert there.value / 1e6 == pytest.approx(here.value, abs=1e-6)
+    assert there.reached / 1e6 == pytest.approx(here.reached, abs=1e-6) and there.reached >= 1e4
+
+
 def test_less_than_one_draw_is_the_worst_draw() -> None:
     population = synthetic(5, 6, np.random.default_rng(1), cost_scale=1e-3)
     worst, less = (compress_prizes(population, Protocol(), tail=tail) for tail in (1 / 6, 1e-9))
