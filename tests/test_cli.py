@@ -459,6 +459,10 @@ def test_audits_are_planned_sized_and_drawn(tmp_path: Path, capsys: pytest.Captu
     assert sum(found["plan"]["probability"]) == pytest.approx(found["expected_audits"])
     _, out, _ = run(capsys, "solve", game, "--protocol", plan, "--json")
     assert lines(out)[0]["status"] == "exists" and lines(out)[0]["stability_margin"] >= -1e-9
+    code, out, _ = run(capsys, "audit", "plan", game, "--items", 500, "--fine", 8)
+    first, second = ([x for x in line.split() if x] for line in out.splitlines() if line[:3] in (" 1 ", " 2 "))
+    assert code == 0 and "just deters" in out and first[2:4] == ["cedar", "2"] and second[2:4] == ["birch", "3"]
+    assert [float(first[1]), float(second[1]), 0] == pytest.approx(found["plan"]["probability"], rel=1e-3)
     code, out, _ = run(capsys, "audit", "plan", game, "--items", 500, "--fine", 1, "-o", tmp_path / "none.toml")
     assert code == 3 and "cannot be deterred" in out and "a fine of" in out and not (tmp_path / "none.toml").exists()
     planned = ("audit", "plan", game, "--fine", 8, "--json", "--items")
