@@ -361,6 +361,25 @@ def test_designed_protocols_are_read_by_solve_and_compare(
     assert found["confirmed"]["status"] == "exists" and 0 < found["confirmed"]["fresh_draws"]["pure_share"] <= 1
 
 
+@pytest.mark.parametrize(
+    ("command", "header", "first"),
+    [
+        (("design", "prizes"), "rank,announced,prize", "1,1,0.500"),
+        (("design", "tiers"), "rank,band", "1,1"),
+        (("design", "joint", "--compute-cost", 1), "rank,announced,prize,audit_probability", "1,1,0.500"),
+        (("audit", "plan", "--items", 500, "--fine", 8), "rank,probability", "1,0.90"),
+    ],
+)
+def test_designs_are_written_as_rows_too(
+    command: tuple[object, ...], header: str, first: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    game, rows = Path(__file__).parents[1] / "examples" / "audited.toml", tmp_path / "new folder" / "plan.csv"
+    code, out, _ = run(capsys, *command[:2], game, *command[2:], "-o", rows)
+    written = rows.read_text().splitlines()
+    assert code == 0 and f"wrote {rows}" in out
+    assert written[0] == header and written[1].startswith(first) and len(written) == 4
+
+
 def test_a_designed_budget_is_the_least(games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     game, plan, rows = games / "two-close-rivals.toml", tmp_path / "plan.toml", tmp_path / "plan.csv"
     code, out, _ = run(capsys, "design", "budget", game, "-o", plan, "--json")
