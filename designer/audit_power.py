@@ -31,6 +31,7 @@ from followers.arrays import FloatArray, IntArray
 __all__ = ["ItemsNeeded", "critical", "false_positives", "items_needed", "power", "rejection"]
 
 _CHUNK = 50_000  # numbers of items tried at once
+_MOST_ITEMS = 2.0**53  # beyond, doubles skip whole numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class ItemsNeeded:
         if self.least is None:
             return f"{asked} takes more than {self.searched:,} items; every number from {self.proved_from:,} on will do"
         later = "" if self.always == self.least else self._later()
-        return f"{asked} takes {self.least:,} items (power {self.power_at_least:.4f}){later}"
+        count = f"{self.least:,} item{'' if self.least == 1 else 's'}"
+        return f"{asked} takes {count} (power {self.power_at_least:.4f}){later}"
 
     def _later(self) -> str:
         if self.always is None:
@@ -86,10 +88,10 @@ def _share(name: str, value: Any) -> FloatArray:
 
 def _items(items: Any) -> IntArray:
     given = np.asarray(items, dtype=np.float64)
-    whole = (given == np.floor(given)) & (given >= 1)
+    whole = (given == np.floor(given)) & (given >= 1) & (given <= _MOST_ITEMS)
     if not np.all(whole):
         wrong = given[~whole].flat[0]
-        raise ValueError(f"items = {wrong:g}; an audit needs a whole number of items, at least 1")
+        raise ValueError(f"items = {wrong:g}; an audit needs a whole number of items, at least 1, at most 2^53")
     return np.asarray(given, dtype=np.int64)
 
 
@@ -179,6 +181,8 @@ def items_needed(claimed: float, fresh: float, *, level: float, power: float, mo
         raise ValueError(f"most = {most}; at least 1 item must be tried")
     gap = claimed - fresh
     spread = np.sqrt(claimed * (1.0 - claimed)), np.sqrt(fresh * (1.0 - fresh))
+    if gap**2 < 1e-300:
+        raise ValueError(f"fresh = {fresh:g}; too close to the claimed score for any test to see")
     normal = ((norm.isf(level) * spread[0] + norm.ppf(power) * spread[1]) / gap) ** 2
     settled = (np.sqrt(-np.log(level)) + np.sqrt(-np.log1p(-power))) ** 2 / (2.0 * gap**2)
     proved_from = int(np.ceil(settled * (1.0 + 1e-12)))  # the bound itself is rounded

@@ -79,6 +79,11 @@ def plan_for_tail(
     RuntimeError : the solver failed, with its status and what to do.
     """
     AuditPlan((1.0,), items, level, fine)  # refuses items, levels and fines out of range
+    for name, value in (("cost_per_audit", cost_per_audit), ("margin", margin)):
+        if not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"audit plan: {name} = {value:g}; must be finite and at least 0")
+    if not 0 < tail <= 1:
+        raise ValueError(f"audit plan: tail = {tail:g}; must lie in (0, 1]")
     climbs = honest_climbs(population, protocol)
     caught, penalty = suspicion(climbs.score, items=items, level=level), climbs.penalty(fine)
     answer = tail_stakes(climbs.prizes, climbs.cost, caught, penalty, tail=tail, margin=margin)

@@ -61,11 +61,14 @@ class BudgetDesign:
     steps : Delta*, tuning steps for everybody; None where no budget up to `upto` will do.
     intervals : all budgets that will do. upto : most steps examined.
     undecided : steps, total length of what is neither proved stable nor unstable, over all draws.
+    below : the part of it below `steps`, where a smaller budget might hide; 0 where `steps` is proved to be the least.
     margin : promised, prize units. share : of draws that must be stable. draws : their number.
     reached : share of draws stable at `steps`, or, with None, the largest share that any budget stabilises.
     never : share of draws that no budget up to `upto` stabilises.
     compute : what the protocol costs the designer, tuning steps times billions of parameters; None without steps.
     binding : what a smaller budget would let pay; its price is the steps saved per prize unit of further cost.
+    jumps : whether the margin jumps at `steps`, as entries change places or a rival gets out of reach; then `binding`
+        is what pays just below it.
     protocol : with this budget. cells : examined.
     """
 
@@ -73,6 +76,7 @@ class BudgetDesign:
     intervals: tuple[Interval, ...]
     upto: float
     undecided: float
+    below: float
     margin: float
     share: float
     draws: int
@@ -80,6 +84,7 @@ class BudgetDesign:
     never: float
     compute: float | None
     binding: tuple[Temptation, ...]
+    jumps: bool
     protocol: Protocol | None
     cells: int
 
@@ -123,18 +128,21 @@ def least_budget(
     intervals, most = shared_intervals(found, needed)
     steps = intervals[0][0] if intervals else None
     best = replace(protocol, tune_steps=steps) if steps is not None else None
+    binding, jumps = _binding(population, best, found, margin) if best else ((), False)
     return BudgetDesign(
         steps=steps,
         intervals=intervals,
         upto=upto,
         undecided=float(sum(b - a for s in found for a, b in s.undecided)),
+        below=_undecided_below(found, steps) if steps is not None else 0.0,
         margin=margin,
         share=share,
         draws=game.batch,
         reached=_accepting(found, steps) / game.batch if steps is not None else most / game.batch,
         never=sum(not s.stable for s in found) / game.batch,
         compute=float(best.cost(population).mean()) if best else None,
-        binding=_binding(population, best, found, margin) if best else (),
+        binding=binding,
+        jumps=jumps,
         protocol=best,
         cells=sum(s.cells for s in found),
     )
@@ -200,6 +208,10 @@ def shared_intervals(found: tuple[StableBudgets, ...], needed: int) -> tuple[tup
             intervals.append((start, x))
             start = None
     return tuple(intervals), most
+
+
+def _undecided_below(found: tuple[StableBudgets, ...], steps: float) -> float:
+    return float(sum(min(b, steps) - a for s in found for a, b in s.undecided if a < steps))
 
 
 def _accepting(found: tuple[StableBudgets, ...], steps: float) -> int:
@@ -270,24 +282,40 @@ def _bracketed(game: LeaderboardGame, which: IntArray, good: FloatArray, bad: Fl
 
 def _binding(
     population: Population, best: Protocol, found: tuple[StableBudgets, ...], margin: float
-) -> tuple[Temptation, ...]:
-    """The climbs that leave no more than the margin at the smallest budget, in the draw that decides it."""
+) -> tuple[tuple[Temptation, ...], bool]:
+    """The climbs that leave no more than the margin at the smallest budget, in the draw that decides it.
+
+    Where none does, the margin jumps there; then those that pay just below it, and True.
+    """
     steps = best.tune_steps
     deciding = [b for b, s in enumerate(found) if any(a == steps for a, _ in s.stable)]
     if steps == 0 or not deciding:
-        return ()
+        return (), False
     b = deciding[0]
-    now = priced_climbs(population, best, "design budget")
     nudge = max(1e-6 * steps, 1e-6)
-    then = priced_climbs(population, replace(best, tune_steps=steps + nudge), "design budget")
+    less, now, more = (
+        priced_climbs(population, replace(best, tune_steps=max(x, 0.0)), "design budget")
+        for x in (steps - nudge, steps, steps + nudge)
+    )
     prizes = np.array(best.induce(population).prizes[b])
-    gain = prizes[None, :] - prizes[:, None]
-    slack = np.where(np.tri(len(prizes), k=-1, dtype=bool) & (gain > 0), now.cost[b] - gain - margin, np.inf)
+    near = 1e-6 * max(float(prizes[0] - prizes[-1]), 1e-300)
     result = []
-    for k, r in np.argwhere(slack <= 1e-6 * max(float(prizes[0] - prizes[-1]), 1e-300)).tolist():
-        slope = (float(then.cost[b, k, r]) - float(now.cost[b, k, r])) / nudge
-        same = np.array_equal(now.order[b], then.order[b]) and slope > 0
-        climb = (float(now.effort[b, k, r]), float(now.cost[b, k, r]), float(gain[k, r]))
+    for k, r, gain in _tempting(now.cost[b], prizes, margin + near):
+        slope = (float(more.cost[b, k, r]) - float(now.cost[b, k, r])) / nudge
+        same = np.array_equal(now.order[b], more.order[b]) and slope > 0
+        climb = (float(now.effort[b, k, r]), float(now.cost[b, k, r]), gain)
         name = population.names[int(now.order[b, k])]
         result.append(Temptation(name, b, k + 1, r + 1, *climb, 1.0 / slope if same else 0.0))
-    return tuple(sorted(result, key=lambda t: -t.price))
+    if result:
+        return tuple(sorted(result, key=lambda t: -t.price)), False
+    for k, r, gain in _tempting(less.cost[b], prizes, margin):
+        climb = (float(less.effort[b, k, r]), float(less.cost[b, k, r]), gain)
+        result.append(Temptation(population.names[int(less.order[b, k])], b, k + 1, r + 1, *climb, 0.0))
+    return tuple(sorted(result, key=lambda t: t.cost - t.gain)), True
+
+
+def _tempting(cost: FloatArray, prizes: FloatArray, most: float) -> list[tuple[int, int, float]]:
+    """Own rank, target and gain of the climbs (n, n) that gain a prize and cost no more than `most` beyond it."""
+    gain = prizes[None, :] - prizes[:, None]
+    slack = np.where(np.tri(len(prizes), k=-1, dtype=bool) & (gain > 0), cost - gain, np.inf)
+    return [(k, r, float(gain[k, r])) for k, r in np.argwhere(slack <= most).tolist()]

@@ -128,13 +128,16 @@ def design_jointly(
 
     Raises
     ------
-    ValueError : noise, rounded scores, split ties, free effort, scores that are no shares, numbers out of range.
+    ValueError : noise, rounded scores, split ties, numbers out of range; with items also free effort and scores that
+        are no shares of correct items.
     RuntimeError : the solver failed, with its status and what to do.
     """
     if not (np.isfinite(margin) and margin >= 0):
         raise ValueError(f"design joint: margin = {margin:g}; must be a finite number that is not negative")
     if not (np.isfinite(upto) and upto >= 0):
         raise ValueError(f"design joint: upto = {upto:g}; must be a finite number that is not negative")
+    if not 0 <= gap < 1:
+        raise ValueError(f"design joint: gap = {gap:g}; must be at least 0 and below 1")
     AuditPlan((1.0,), items or 1, level, fine)  # refuses what is out of range
     direct = replace(protocol, audit=AuditPlan(), tune_steps=0.0)
     announced = np.array(direct.induce(population).prizes[0])

@@ -21,6 +21,7 @@ from designer.audits import AuditPlan
 from designer.protocol import Protocol
 from followers.arrays import FloatArray, above
 from followers.population import Population
+from solvers.climbs import climbs
 from solvers.deviations import deviation_costs
 
 __all__ = ["ClimbRows", "rows_at", "rows_between"]
@@ -39,11 +40,22 @@ class ClimbRows:
 
 
 def rows_at(population: Population, protocol: Protocol, steps: float, *, items: int, level: float) -> ClimbRows:
-    """The climbs at a tuning budget; `items` 0: no audits. Errors as `designer.audit_stakes.audit_climbs`."""
+    """The climbs at a tuning budget; `items` 0: no audits.
+
+    Raises
+    ------
+    ValueError : split ties, noise or rounded scores; with items also free effort and scores that are no shares.
+    """
     game = replace(protocol, audit=AuditPlan(), tune_steps=steps).induce(population)
-    found = audit_climbs(game)
-    caught = suspicion(found.score, items=items, level=level) if items else np.zeros_like(found.cost)
-    return ClimbRows(found.cost, caught)
+    try:
+        if not items:
+            cost = climbs(game).cost
+            return ClimbRows(cost, np.zeros_like(cost))
+        found = audit_climbs(game)
+    except ValueError as error:
+        words = str(error).removeprefix("climbs: ").removeprefix("audit plan: ").removeprefix("audit.items: ")
+        raise ValueError(f"design joint: {words}") from None
+    return ClimbRows(found.cost, suspicion(found.score, items=items, level=level))
 
 
 def rows_between(
@@ -52,7 +64,9 @@ def rows_between(
     """Relaxed climbs that every budget in [a, b] must deter; see the module."""
     low, high = (replace(protocol, audit=AuditPlan(), tune_steps=x).induce(population) for x in (a, b))
     n = low.n
-    lower, upper = (tuple(np.broadcast_to(x, low.head_start.shape) for x in g.scores(0.0)) for g in (low, high))
+    lower, upper = (
+        tuple(np.broadcast_to(x, low.head_start.shape) for x in g.scores(g.free_effort())) for g in (low, high)
+    )
     leads = above(*(x[:, None, :] for x in lower), *(x[:, :, None] for x in upper))  # [b, j, m]: m above j throughout
     place = np.arange(n)[None, :, None]
     may_hold = (leads.sum(axis=2)[:, None, :] <= place) & (place <= n - 1 - leads.sum(axis=1)[:, None, :])  # [b, k, i]

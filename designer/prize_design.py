@@ -9,11 +9,11 @@ program. Where the right side is 0 ranks r..k share one prize exactly: they are 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 
+from designer.prize_program import Norm, gains, nearest_prizes, tidied
 from designer.prizes import Prizes
 from designer.protocol import Protocol
 from designer.tail_program import cvar, draw_margins, nearest_tail_prizes
@@ -22,16 +22,7 @@ from followers.arrays import FloatArray, IntArray
 from followers.population import Population
 from solvers.climbs import Climbs
 
-__all__ = ["Norm", "PrizeDesign", "compress_prizes", "nearest_prizes"]
-
-Norm: TypeAlias = Literal["L1", "L2"]
-
-_ACTIVE = (1e-6, 1e-7, 1e-8)
-"""Slacks, as shares of the prize span, below which a constraint may be active at the optimum; tried in turn."""
-_SHRINK = 1e-6
-"""Most by which prizes are shrunk towards each other to make good what a solver's rounding is short of."""
-_EXACT = 1e-9
-"""Violation, as a share of the prize span, beyond which a solution is not called one."""
+__all__ = ["PrizeDesign", "compress_prizes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +89,7 @@ def compress_prizes(
         return _compress_in_the_tail(population, protocol, found, announced, margin, norm, keep_first, tail)
     cost, draw = least_costs(found)
     limit = np.maximum(cost - margin, 0.0)
-    if np.all(_gains(announced) <= limit):
+    if np.all(gains(announced) <= limit):
         return PrizeDesign("unchanged", announced, announced, norm, 0.0, margin, (), protocol, "none needed")
     solved = nearest_prizes(
         announced, limit, norm=norm, keep_first=keep_first, bands=protocol.tiers.partition(len(limit))
@@ -157,7 +148,7 @@ def _compress_in_the_tail(
         why = f"{most}; ask for a smaller margin, or join ranks in bands"
         nothing = np.full(n, np.nan)
         return PrizeDesign("infeasible", nothing, announced, norm, float("nan"), margin, (), None, "", (why,))
-    prizes = _tidy(answer.values, span)
+    prizes = tidied(answer.values, span)
     margins, where = draw_margins(cost, prizes, none, None, span)
     worst = np.argsort(margins, kind="stable")[: int(np.ceil(tail * len(margins) - 1e-9))]
     reached = cvar(margins, tail)
@@ -184,16 +175,11 @@ def _compress_in_the_tail(
     )
 
 
-def _gains(prizes: FloatArray) -> FloatArray:
-    """R_r - R_k for r < k, (n, n) by (k, r); 0 elsewhere."""
-    return np.tril(prizes[None, :] - prizes[:, None], -1)
-
-
 def _binding(
     population: Population, found: Climbs, draw: IntArray, prizes: FloatArray, limit: FloatArray, price: FloatArray
 ) -> tuple[Temptation, ...]:
     span = max(float(prizes[0] - prizes[-1]), float(np.finfo(np.float64).tiny))
-    tight = (_gains(prizes) >= limit - 1e-7 * span) & np.isfinite(limit) & np.tri(len(prizes), k=-1, dtype=bool)
+    tight = (gains(prizes) >= limit - 1e-7 * span) & np.isfinite(limit) & np.tri(len(prizes), k=-1, dtype=bool)
     result = []
     for k, r in sorted(np.argwhere(tight & (price > 0)).tolist(), key=lambda kr: -price[kr[0], kr[1]]):
         b = int(draw[k, r])
@@ -201,205 +187,3 @@ def _binding(
         climb = (float(found.effort[b, k, r]), float(found.cost[b, k, r]), float(prizes[r] - prizes[k]))
         result.append(Temptation(name, b, k + 1, r + 1, *climb, float(price[k, r])))
     return tuple(result)
-
-
-def nearest_prizes(
-    announced: FloatArray, limit: FloatArray, *, norm: Norm, keep_first: bool, bands: tuple[int, ...] = ()
-) -> tuple[FloatArray, FloatArray, str] | None:
-    """Nearest non-increasing prizes (n,) with the same total and R_r - R_k <= limit[k, r] (n, n); None if infeasible.
-
-    Also the shadow price of each limit (n, n), distance per prize unit, and the solver's name. Ranks with a limit of 0
-    between them, or in a common band, share one prize exactly.
-    """
-    n = len(announced)
-    block = _blocks(limit, bands or (1,) * n)
-    blocks = int(block[-1]) + 1
-    size = np.bincount(block)
-    wanted = np.bincount(block, weights=announced) / size
-    upper, lower = np.triu_indices(blocks, 1)
-    limits = np.full((blocks, blocks), np.inf)  # (lower block, upper block)
-    np.minimum.at(limits, (block[:, None], block[None, :]), np.where(np.tri(n, k=-1, dtype=bool), limit, np.inf))
-    bound = limits[lower, upper]
-    span = float(announced[0] - announced[-1])
-    rows = np.isfinite(bound) & (bound < 2.0 * span)  # compression never makes a gap wider than all are now
-    upper, lower, bound = upper[rows], lower[rows], bound[rows]
-    if blocks == 1:
-        mean = np.full(n, announced.mean())
-        fits = not keep_first or announced[0] == announced[-1]
-        return (mean, np.zeros_like(limit), "one prize for all") if fits else None
-    solved = _solve(wanted, announced, block, upper, lower, bound, norm, keep_first)
-    if solved is None:
-        return None
-    level, price, solver = solved
-    prizes = _tidy(level, span)[block]
-    worst = float(np.max(_gains(prizes) - limit))
-    if worst > 0 and not keep_first:  # what rounding is short of: shrink towards equal prizes, which no climb gains by
-        room = np.where(limit > 0, np.maximum(_gains(prizes) - limit, 0.0) / np.maximum(limit, 1e-300), 0.0)
-        prizes = prizes.mean() + (prizes - prizes.mean()) * (1.0 - min(float(room.max()) * (1 + 1e-9) + 1e-15, _SHRINK))
-        prizes = _tidy(prizes[np.searchsorted(block, np.arange(blocks))], span)[block]
-        worst = float(np.max(_gains(prizes) - limit))
-    off = abs(float(prizes.sum() - announced.sum())) / max(span, 1e-300)
-    if worst > _EXACT * span or off > 1e-7:
-        raise RuntimeError(
-            f"design prizes: {solver} is off by {worst:.3g} prize units ({off:.3g} of the span in total); "
-            "rescale prizes to the order of 1 and try again, or use the other norm"
-        )
-    table = np.zeros_like(limit)
-    for a, b, value, p in zip(upper, lower, bound, price, strict=True):
-        tight = np.argwhere((block[:, None] == b) & (block[None, :] == a) & (limit == value))
-        if len(tight):
-            table[tuple(tight[0])] = p
-    return prizes, table, solver
-
-
-def _blocks(limit: FloatArray, bands: tuple[int, ...]) -> IntArray:
-    """Block of each rank (n,): ranks that must share a prize."""
-    n = len(limit)
-    joined = np.zeros(n, dtype=bool)  # with the rank above
-    joined[1:] = np.diff(np.repeat(np.arange(len(bands)), bands)) == 0
-    for k, r in np.argwhere((limit <= 0) & np.tri(n, k=-1, dtype=bool)):
-        joined[r + 1 : k + 1] = True
-    return np.cumsum(~joined) - 1
-
-
-def _tidy(level: FloatArray, span: float) -> FloatArray:
-    """Levels that differ by rounding made equal, and none above the one before."""
-    result = level.copy()
-    start = 0
-    for j in range(1, len(level) + 1):
-        if j == len(level) or level[j - 1] - level[j] > 1e-10 * span:
-            result[start:j] = level[start] if j == start + 1 else level[start:j].mean()
-            start = j
-    return np.asarray(np.minimum.accumulate(result))
-
-
-@lru_cache(maxsize=32)
-def _program(blocks: int, n: int, rows: int, norm: Norm, keep_first: bool) -> Any:
-    """The parametrised program; the shapes, the norm and what is fixed decide its structure."""
-    import cvxpy as cp
-    from scipy import sparse
-
-    level = cp.Variable(blocks)
-    values = {
-        "wanted": cp.Parameter(blocks),
-        "spread": cp.Parameter((n, blocks)),
-        "announced": cp.Parameter(n),
-        "size": cp.Parameter(blocks, nonneg=True),
-        "root": cp.Parameter(blocks, nonneg=True),
-        "rooted": cp.Parameter(blocks),
-        "climb": cp.Parameter((rows, blocks)),
-        "bound": cp.Parameter(rows),
-        "total": cp.Parameter(),
-        "first": cp.Parameter(),
-        "least": cp.Parameter(),
-    }
-    falls = sparse.diags_array([np.ones(blocks - 1), -np.ones(blocks - 1)], offsets=[1, 0], shape=(blocks - 1, blocks))
-    constraints = [falls @ level <= 0, values["size"] @ level == values["total"]]
-    constraints += [values["climb"] @ level <= values["bound"]] if rows else []
-    constraints += [level[blocks - 1] >= values["least"]]
-    constraints += [level[0] == values["first"]] if keep_first else []
-    if norm == "L2":
-        objective = cp.sum_squares(cp.multiply(values["root"], level) - values["rooted"])
-    else:
-        objective = cp.norm1(values["spread"] @ level - values["announced"])
-    problem = cp.Problem(cp.Minimize(objective), constraints)
-    assert problem.is_dpp()
-    return problem, level, values, constraints
-
-
-def _solve(
-    wanted: FloatArray,
-    announced: FloatArray,
-    block: IntArray,
-    upper: IntArray,
-    lower: IntArray,
-    bound: FloatArray,
-    norm: Norm,
-    keep_first: bool,
-) -> tuple[FloatArray, FloatArray, str] | None:
-    """Optimal levels, the price of each climb, the solver; None where there is no feasible point."""
-    import cvxpy as cp
-
-    blocks, n, rows = len(wanted), len(announced), len(bound)
-    problem, level, values, constraints = _program(blocks, n, rows, norm, keep_first)
-    size, least = np.bincount(block).astype(np.float64), min(float(announced[-1]), 0.0)
-    climb = np.zeros((rows, blocks))
-    climb[np.arange(rows), upper], climb[np.arange(rows), lower] = 1.0, -1.0
-    facts = {
-        "wanted": wanted,
-        "spread": np.eye(blocks)[block],
-        "announced": announced,
-        "size": size,
-        "root": np.sqrt(size),
-        "rooted": np.sqrt(size) * wanted,
-        "climb": climb,
-        "bound": bound,
-        "total": announced.sum(),
-        "first": announced[0],
-        "least": least,
-    }
-    for name, value in facts.items():
-        values[name].value = value
-    solver = "CLARABEL" if norm == "L2" else "SCIPY"  # HiGHS as SciPy has it: cvxpy's own prints a banner
-    try:
-        problem.solve(solver=solver)
-    except cp.SolverError as error:
-        raise RuntimeError(f"design prizes: {solver} failed ({error}); try the other norm") from None
-    if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
-        return None
-    if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
-        raise RuntimeError(f"design prizes: {solver} stopped with status {problem.status}; try the other norm")
-    found, price = np.array(level.value), np.array(constraints[2].dual_value) if rows else np.zeros(0)
-    if norm == "L1":
-        return found, np.maximum(price, 0.0), "HiGHS"
-    sums = [(size, float(announced.sum()))] + ([(np.eye(blocks)[0], float(announced[0]))] if keep_first else [])
-    inequalities = np.concatenate([climb, np.diff(np.eye(blocks), axis=0), -np.eye(blocks)[-1:]])
-    right = np.concatenate([bound, np.zeros(blocks - 1), [-least]])
-    attempts = (_polished(found, wanted, size, sums, inequalities, right, slack) for slack in _ACTIVE)
-    polished = next((p for p in attempts if p is not None), None)
-    distance = max(float(np.sqrt((((np.eye(blocks)[block] @ found) - announced) ** 2).sum())), 1e-300)
-    if polished is None:
-        if problem.status != cp.OPTIMAL:
-            raise RuntimeError(f"design prizes: {solver} stopped with status {problem.status}; try the L1 norm")
-        return found, np.maximum(price, 0.0) / (2.0 * distance), "Clarabel"
-    return polished[0], polished[1][:rows] / distance, "Clarabel, active set solved exactly"
-
-
-def _polished(
-    found: FloatArray,
-    wanted: FloatArray,
-    size: FloatArray,
-    sums: list[tuple[FloatArray, float]],
-    inequalities: FloatArray,
-    right: FloatArray,
-    slack: float,
-) -> tuple[FloatArray, FloatArray] | None:
-    """The optimum to rounding, and the multipliers, from the constraints that are active near it.
-
-    minimise 1/2 sum size (x - wanted)^2 on the active set; None where the result is not feasible and dual feasible.
-    """
-    from scipy.optimize import nnls
-
-    scale = max(float(np.ptp(wanted)), 1e-300)
-    active = right - inequalities @ found < slack * scale
-    rows = np.concatenate([inequalities[active], np.array([a for a, _ in sums])])
-    target = np.concatenate([right[active], [b for _, b in sums]])
-    count = int(active.sum())
-    root = np.sqrt(size)
-    # the part of the wanted prizes that the active set allows, by least squares in the weighted norm
-    step, *_ = np.linalg.lstsq(rows / root, target - rows @ wanted, rcond=1e-12)
-    x = wanted + step / root
-    if (
-        np.max(inequalities @ x - right, initial=0.0) > 1e-11 * scale
-        or np.max(np.abs(rows @ x - target)) > 1e-10 * scale
-    ):
-        return None
-    # multipliers: size (wanted - x) = sum of multiplier * row, those of the inequalities not negative
-    free = rows[count:]
-    signed = np.concatenate([rows[:count], free, -free])
-    multiplier, left = nnls((signed / root).T, root * (wanted - x))
-    if left > 1e-8 * scale * np.sqrt(len(x)):
-        return None
-    full = np.zeros(len(right))
-    full[active] = multiplier[:count]
-    return x, full

@@ -21,38 +21,47 @@ __all__ = ["ScenarioPromise", "clopper_pearson", "draws_needed", "promise"]
 class ScenarioPromise:
     """With confidence `confidence`, a fresh draw violates the design with probability at most `violation`.
 
-    draws : N, populations designed for. variables : d, of the convex program. It speaks of the prior that the draws
-    come from, not of how well that prior describes the world.
+    draws : N, populations designed for. variables : d, of the convex program. programs : how many were solved for the
+    same draws, before one was chosen. It speaks of the prior that the draws come from, not of how well that prior
+    describes the world.
     """
 
     draws: int
     variables: int
     confidence: float
     violation: float
+    programs: int = 1
 
     def sentence(self) -> str:
         """The promise in words."""
+        chosen = "" if self.programs == 1 else f", the best of {self.programs:,} programs"
         return (
             f"designed for {self.draws:,} drawn populations: with confidence {self.confidence:.6g} a fresh one "
             f"violates it with probability at most {self.violation:.3g} "
-            f"(Campi & Garatti 2008, {self.variables} variables)"
+            f"(Campi & Garatti 2008, {self.variables} variables{chosen})"
         )
 
 
-def promise(draws: int, variables: int, confidence: float = 0.999) -> ScenarioPromise:
+def promise(draws: int, variables: int, confidence: float = 0.999, *, programs: int = 1) -> ScenarioPromise:
     """What N = `draws` draws promise for a convex program with d = `variables`; 1 where they are too few.
+
+    Where several programs were solved for the same draws and one was chosen by its answer, all of them must keep the
+    promise at once, so that each may fail with probability (1 - confidence) / programs only (Bonferroni).
 
     Raises
     ------
-    ValueError : no draws, no variables, or a confidence that is not strictly between 0 and 1.
+    ValueError : no draws, variables or programs, or a confidence that is not strictly between 0 and 1.
     """
     from scipy.stats import beta
 
-    if draws < 1 or variables < 1:
-        raise ValueError(f"scenarios: {draws} draws and {variables} variables; at least 1 of each is needed")
+    if draws < 1 or variables < 1 or programs < 1:
+        raise ValueError(
+            f"scenarios: {draws} draws, {variables} variables and {programs} programs; at least 1 of each is needed"
+        )
     _check_share("confidence", confidence)
-    eps = 1.0 if draws < variables else float(beta.ppf(confidence, variables, draws - variables + 1))
-    return ScenarioPromise(draws, variables, confidence, eps)
+    failing = (1.0 - confidence) / programs
+    eps = 1.0 if draws < variables else float(beta.isf(failing, variables, draws - variables + 1))
+    return ScenarioPromise(draws, variables, confidence, eps, programs)
 
 
 def draws_needed(violation: float, variables: int, confidence: float = 0.999) -> int:

@@ -111,23 +111,21 @@ def nearest_tail_prizes(
     """
     import cvxpy as cp
 
-    n = len(announced)
-    prizes = cp.Variable(n)
-    sets = [cp.diff(prizes) <= 0, cp.sum(prizes) == announced.sum(), prizes[n - 1] >= min(announced[-1], 0.0)]
-    sets += [prizes[0] == announced[0]] if keep_first else []
+    n, unit = len(announced), _unit(announced)
+    prizes, wanted, price = cp.Variable(n), announced / unit, cost / unit
+    sets = [cp.diff(prizes) <= 0, cp.sum(prizes) == wanted.sum(), prizes[n - 1] >= min(wanted[-1], 0.0)]
+    sets += [prizes[0] == wanted[0]] if keep_first else []
     ends = np.cumsum(bands or (1,) * n)
     sets += [prizes[k] == prizes[k + 1] for k in range(n - 1) if k + 1 not in ends]
-    distance = cp.norm1(prizes - announced) if norm == "L1" else cp.sum_squares(prizes - announced)
+    distance = cp.norm1(prizes - wanted) if norm == "L1" else cp.sum_squares(prizes - wanted)
 
     def rows(draw: IntArray, own: IntArray, target: IntArray) -> Any:
-        return cost[draw, own, target] - (prizes[target] - prizes[own])
+        return price[draw, own, target] - (prizes[target] - prizes[own])
 
-    answer = _cut(
-        prizes, distance, sets, rows, announced, cost, None, tail, margin, "SCIPY" if norm == "L1" else "CLARABEL"
-    )
-    if norm == "L2" and answer.status == "optimal":
-        return replace(answer, value=float(np.sqrt(max(answer.value, 0.0))))
-    return answer
+    solver = "SCIPY" if norm == "L1" else "CLARABEL"
+    answer = _cut(prizes, distance, sets, rows, wanted, price, None, tail, margin / unit, solver)
+    value = unit * (float(np.sqrt(max(answer.value, 0.0))) if norm == "L2" else answer.value)
+    return replace(_in_units(answer, unit), value=value)
 
 
 def tail_stakes(
@@ -139,21 +137,33 @@ def tail_stakes(
     """
     import cvxpy as cp
 
-    stakes = cp.Variable(len(prizes), nonneg=True)
+    unit = _unit(prizes)
+    stakes, paid, price, most = cp.Variable(len(prizes), nonneg=True), prizes / unit, cost / unit, penalty / unit
     innocent = np.diagonal(caught, axis1=1, axis2=2)
 
     def rows(draw: IntArray, own: IntArray, target: IntArray) -> Any:
         gained = cp.multiply(caught[draw, own, target], stakes[target])
         return (
-            cost[draw, own, target]
-            - (prizes[target] - prizes[own])
+            price[draw, own, target]
+            - (paid[target] - paid[own])
             + gained
             - cp.multiply(innocent[draw, own], stakes[own])
         )
 
-    staked = np.where(penalty > 0, penalty, np.inf)
-    sets = [stakes <= np.maximum(penalty, 0.0)]
-    return _cut(stakes, cp.sum(stakes @ (1.0 / staked)), sets, rows, prizes, cost, caught, tail, margin, "SCIPY")
+    staked = np.where(most > 0, most, np.inf)
+    sets, audits = [stakes <= np.maximum(most, 0.0)], cp.sum(stakes @ (1.0 / staked))
+    return _in_units(_cut(stakes, audits, sets, rows, paid, price, caught, tail, margin / unit, "SCIPY"), unit)
+
+
+def _unit(prizes: FloatArray) -> float:
+    """R_1 - R_n, the unit in which programs are solved: solvers have absolute tolerances."""
+    span = float(prizes[0] - prizes[-1])
+    return span if span > 0 else 1.0
+
+
+def _in_units(answer: TailAnswer, unit: float) -> TailAnswer:
+    """The answer in prize units; `value` as it is."""
+    return replace(answer, values=unit * answer.values, reached=unit * answer.reached, margins=unit * answer.margins)
 
 
 def _cut(
@@ -172,7 +182,7 @@ def _cut(
     import cvxpy as cp
 
     draws, n = len(cost), len(prizes)
-    span = max(float(prizes[0] - prizes[-1]), 1e-300)
+    span, tail = float(prizes[0] - prizes[-1]), max(tail, 1.0 / draws)  # less than one draw is the worst draw
     level, short = cp.Variable(), cp.Variable(draws, nonneg=True)
 
     def exact(at: FloatArray) -> tuple[FloatArray, IntArray]:
@@ -195,10 +205,13 @@ def _cut(
                 raise RuntimeError(f"design: {solver} ended with status {most.status!r}; rescale prizes and try again")
             at = np.array(values.value)
             margins, where = exact(at)
-            if float(most.value) < asked:  # no rows to come can make it feasible
+            if float(most.value) < margin:  # no rows to come can make it feasible
                 nothing = np.full(n, np.nan)
                 return TailAnswer(nothing, "infeasible", float(most.value), margins, float("nan"), len(found))
-            raise RuntimeError(f"design: {solver} found no answer to a program that has one; try the other norm")
+            raise RuntimeError(
+                f"design: {solver} found no answer to a program that has one: up to {float(most.value):.6g} can be "
+                "promised, to within rounding what was asked; try the other norm, or rescale prizes to the order of 1"
+            )
         at = np.array(values.value, dtype=np.float64)
         if caught is not None:
             at = np.maximum(at, 0.0)

@@ -20,7 +20,8 @@ class Temptation:
 
     developer : its name. draw : which population. rank, target : published rank now and after, from 1.
     effort : steps, the infimum. cost, gain : of the climb, prize units. price : how much the objective would fall per
-    unit that this climb cost more; 0 where it binds without pressing.
+    unit that this climb cost more, and with it every climb of the same effort (to ranks that are tied, or that share a
+    prize); 0 where it binds without pressing.
     """
 
     developer: str

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from designer.audit_items import ItemsChoice, cheapest_items, default_items
+from designer.audit_limits import BindingClimb
 from designer.audit_plans import PlannedAudits, plan_for_draws
 from designer.audit_tail import TailAudits, plan_for_tail
 from designer.protocol import Protocol
@@ -41,6 +42,11 @@ class AuditDesign:
         """The plan in words."""
         words = self.choice.sentences() if self.choice else self.found.sentences()
         return (*words, self.promised.sentence()) if self.promised else words
+
+    @property
+    def binding(self) -> tuple[BindingClimb, ...]:
+        """The climb that binds each audited rank, from the top; none for the mean of the worst draws."""
+        return self.found.binding if isinstance(self.found, PlannedAudits) else ()
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -88,7 +94,7 @@ def planned(
             margin=margin,
             candidates=tried,
         )
-        return AuditDesign(subject, choice.best, choice, _promise(subject, choice.best))
+        return AuditDesign(subject, choice.best, choice, _promise(subject, choice.best, len(choice.items)))
     options: dict[str, Any] = {
         "items": tried[0],
         "level": level,
@@ -115,9 +121,11 @@ def _items(items: str, item_cost: float) -> tuple[int, ...]:
         ) from None
 
 
-def _promise(subject: Subject, found: PlannedAudits) -> ScenarioPromise | None:
-    """The stakes of all ranks but the last are the variables of a linear program."""
-    return promise(subject.draws, subject.stated.n - 1) if subject.draws and found.plan is not None else None
+def _promise(subject: Subject, found: PlannedAudits, programs: int = 1) -> ScenarioPromise | None:
+    """The stakes of all ranks but the last are the variables of a linear program, one per number of items."""
+    if not subject.draws or found.plan is None:
+        return None
+    return promise(subject.draws, subject.stated.n - 1, programs=programs)
 
 
 def plan_document(design: AuditDesign, confirmed: Confirmed | None) -> dict[str, Any]:

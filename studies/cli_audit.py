@@ -1,10 +1,10 @@
-"""The command line of audits: `truerank audit plan | power | draw`."""
+"""The command line of audits: `truerank audit plan | power | commit | draw | verify`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,10 +20,16 @@ from studies.cli_options import (
     Tail,
     WhatFor,
     for_draws,
+    stopped,
     terminal,
 )
 
+if TYPE_CHECKING:
+    from designer.audits import AuditPlan
+
 __all__ = ["audit_app"]
+
+_DISPROVED = 1  # as `truerank paper` and `demo` end where a check fails
 
 audit_app = typer.Typer(help="Plan audits, size them, and draw who is audited.", no_args_is_help=True)
 
@@ -55,7 +61,7 @@ def plan(
     from followers.errors import InputError
     from studies.audit_design import plan_document, planned
     from studies.design import confirm, read_subject, write_design
-    from studies.design_tables import print_confirmed
+    from studies.design_tables import print_audits, print_confirmed
 
     for_draws("audit plan", "--tail", tail, draws)
     subject = read_subject(what, protocol, draws, seed)
@@ -65,6 +71,8 @@ def plan(
         )
     except ValueError as error:
         raise InputError(f"{what}: {error}") from None
+    except RuntimeError as error:
+        raise stopped(what, error) from None
     confirmed = None if found.protocol is None else confirm(subject, found.protocol, tail)
     if output is not None and found.protocol is not None:
         write_design(output, found.protocol, found.rows)
@@ -72,6 +80,7 @@ def plan(
         print(json.dumps(plan_document(found, confirmed)))
     else:
         print("\n".join(found.sentences))
+        print_audits(terminal(), found)
         if confirmed is not None:
             print_confirmed(terminal(), confirmed)
         if output is not None:
@@ -107,21 +116,58 @@ def power(
             assert wanted is not None
             needed = sizes.items_needed(claimed, fresh, level=level, power=wanted)
             document = to_json(needed)
-            least = "no number tried" if needed.least is None else f"{needed.least:,} items"
-            always = "beyond what was tried" if needed.always is None else f"{needed.always:,} items"
-            text = f"power {wanted:g} is first had with {least}, and from {always} on it is never lost again"
+            text = needed.sentence()
     except ValueError as error:
         raise InputError(str(error)) from None
     print(json.dumps(document) if as_json else text)
 
 
+PlanArgument = Annotated[Path, typer.Argument(metavar="PLAN", help="Protocol file with the audits.")]
+BoardArgument = Annotated[Path, typer.Argument(help="Text file: names of the entries from the top, one per line.")]
+Secret = Annotated[str, typer.Option(help="The leader's secret, at least 32 hexadecimal digits.")]
+RoundLabel = Annotated[str, typer.Option("--round", help="Label of this round.")]
+Beacon = Annotated[str, typer.Option(help="Public random text that came after the commitment.")]
+
+
+@audit_app.command()
+def commit(
+    plan_file: PlanArgument,
+    label: RoundLabel,
+    secret: Annotated[
+        str | None, typer.Option(help="The leader's secret, at least 32 hexadecimal digits; a fresh one if not given.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """What the leader publishes before the round: the commitment to plan and secret.
+
+    Example: truerank audit commit plan.toml --round 2026-11
+    """
+    import secrets
+
+    import designer.audit_draw as rounds
+    from followers.errors import InputError
+
+    announced, given = _announced(plan_file), secret
+    key = secrets.token_bytes(32) if given is None else _key(given)
+    try:
+        committed = rounds.commitment(key, round=label, plan=announced)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    if as_json:
+        print(json.dumps({"commitment": committed, "round": label, "secret": key.hex()}))
+    else:
+        print(f"commitment {committed}: publish it, with the plan, before entries close")
+        if given is None:
+            print(f"secret {key.hex()}: keep it until the ranking is out, then reveal it")
+
+
 @audit_app.command()
 def draw(
-    plan_file: Annotated[Path, typer.Argument(metavar="PLAN", help="Protocol file with the audits.")],
-    board: Annotated[Path, typer.Argument(help="Text file: names of the entries from the top, one per line.")],
-    secret: Annotated[str, typer.Option(help="The leader's secret, at least 32 hexadecimal digits.")],
-    label: Annotated[str, typer.Option("--round", help="Label of this round.")],
-    beacon: Annotated[str, typer.Option(help="Public random text that came after the commitment.")] = "",
+    plan_file: PlanArgument,
+    board: BoardArgument,
+    secret: Secret,
+    label: RoundLabel,
+    beacon: Beacon = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Who is audited this round: what the committed secret draws, for anybody to verify.
@@ -130,19 +176,8 @@ def draw(
     """
     import designer.audit_draw as rounds
     from followers.errors import InputError
-    from studies.files import read_protocol
 
-    announced = read_protocol(plan_file).audit
-    if not announced.active:
-        raise InputError(f"{plan_file}: audits nobody; a plan with [protocol] audit is needed")
-    try:
-        entries = [line.strip() for line in board.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{board}: cannot be read ({error})") from None
-    try:
-        key = bytes.fromhex(secret)
-    except ValueError:
-        raise InputError("audit draw: --secret must be hexadecimal digits, an even number of them") from None
+    announced, entries, key = _announced(plan_file), _entries(board), _key(secret)
     try:
         committed = rounds.commitment(key, round=label, plan=announced)
         drawn = rounds.draw(key, round=label, entries=entries, plan=announced, beacon=beacon)
@@ -153,3 +188,69 @@ def draw(
     else:
         print(f"commitment {committed}")
         print(f"audited in round {label}: {', '.join(drawn.audited) or 'nobody'}")
+
+
+@audit_app.command()
+def verify(
+    plan_file: PlanArgument,
+    board: BoardArgument,
+    secret: Secret,
+    label: RoundLabel,
+    published: Annotated[str, typer.Option("--commitment", help="What the leader published before the round.")],
+    audited: Annotated[list[str] | None, typer.Option(help="An entry that was audited; once for each.")] = None,
+    beacon: Beacon = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Whether a revealed round is what was committed to and the entries audited are those it draws; exit code 1 if not.
+
+    Example: truerank audit verify plan.toml board.txt --commitment 626b.. --secret $SECRET --round 2026-11 --audited A
+    """
+    import designer.audit_draw as rounds
+    from followers.errors import InputError
+
+    announced, entries, key = _announced(plan_file), _entries(board), _key(secret)
+    strangers = [name for name in audited or () if name not in entries]
+    if strangers:
+        raise InputError(f"audit verify: --audited {strangers[0]!r} is not on {board}")
+    try:
+        found = rounds.verify(
+            published, key, round=label, entries=entries, plan=announced, audited=audited or (), beacon=beacon
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    if as_json:
+        print(json.dumps({"passed": found.passed, "detail": found.detail}))
+    else:
+        print(f"{'verified' if found.passed else 'FAILED'}: {found.detail}")
+    raise typer.Exit(SOLVED if found.passed else _DISPROVED)
+
+
+def _announced(plan_file: Path) -> AuditPlan:
+    from followers.errors import InputError
+    from studies.files import read_protocol
+
+    announced = read_protocol(plan_file).audit
+    if not announced.active:
+        raise InputError(f"{plan_file}: audits nobody; a plan with [protocol] audit is needed")
+    return announced
+
+
+def _entries(board: Path) -> list[str]:
+    from followers.errors import InputError
+
+    try:
+        text = board.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{board}: not a text file in UTF-8 (byte {error.start})") from None
+    except OSError as error:
+        raise InputError(f"{board}: cannot be read ({error.strerror})") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _key(secret: str) -> bytes:
+    from followers.errors import InputError
+
+    try:
+        return bytes.fromhex(secret)
+    except ValueError:
+        raise InputError("audit draw: --secret must be hexadecimal digits, an even number of them") from None

@@ -20,6 +20,7 @@ from studies.cli_options import (
     Tail,
     WhatFor,
     for_draws,
+    stopped,
     terminal,
 )
 
@@ -84,6 +85,8 @@ def design_budget(
             )
     except ValueError as error:
         raise InputError(f"{what}: {error}") from None
+    except RuntimeError as error:
+        raise stopped(what, error) from None
     confirmed = confirm(subject, design.protocol) if design.protocol else None
     if output is not None and design.protocol is not None:
         write_design(output, design.protocol, budget_rows(design))
@@ -95,7 +98,7 @@ def design_budget(
             print(f"wrote {output}" if design.protocol else f"nothing written to {output}: there is no such budget")
     # a budget for a share of draws need not hold in the population as stated
     held = confirmed is not None and confirmed.report.passed
-    raise typer.Exit(SOLVED if held or design.status == "none" else UNDECIDED)
+    raise typer.Exit(SOLVED if (held and design.below == 0) or design.status == "none" else UNDECIDED)
 
 
 @design_app.command("prizes")
@@ -134,6 +137,8 @@ def design_prizes(
         )
     except ValueError as error:
         raise InputError(f"{what}: {error}") from None
+    except RuntimeError as error:
+        raise stopped(what, error) from None
     confirmed = confirm(subject, design.protocol, tail) if design.protocol else None
     free = subject.stated.n - 1 - keep_first
     promised = promise(draws, free) if draws and free > 0 and tail is None else None
@@ -180,6 +185,8 @@ def design_tiers(
         )
     except ValueError as error:
         raise InputError(f"{what}: {error}") from None
+    except RuntimeError as error:
+        raise stopped(what, error) from None
     confirmed = confirm(subject, design.protocol)
     if output is not None:
         write_design(output, design.protocol, band_rows(design))
@@ -239,6 +246,8 @@ def design_joint(
             )
     except ValueError as error:
         raise InputError(f"{what}: {error}") from None
+    except RuntimeError as error:
+        raise stopped(what, error) from None
     design = joint.design
     confirmed = confirm(subject, design.protocol) if design.protocol else None
     if output is not None and design.protocol is not None:

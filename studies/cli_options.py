@@ -26,6 +26,7 @@ __all__ = [
     "Tail",
     "WhatFor",
     "for_draws",
+    "stopped",
     "terminal",
 ]
 
@@ -56,6 +57,12 @@ def for_draws(what: str, option: str, value: float | None, draws: int) -> None:
 
     if value is not None and not draws:
         raise InputError(f"{what}: {option} {value:g} without --draws; say how many draws it is a share of")
+
+
+def stopped(what: str, error: RuntimeError) -> typer.Exit:
+    """Say on one line of standard error how a solver ended and what to do; the exit to raise."""
+    print(f"truerank: {what}: {' '.join(str(error).split())}", file=sys.stderr)
+    return typer.Exit(UNDECIDED)
 
 
 def terminal(*, stderr: bool = False) -> Console:

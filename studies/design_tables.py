@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from designer.scenarios import ScenarioPromise
     from designer.temptations import Temptation
     from designer.tiering import TieringDesign
+    from studies.audit_design import AuditDesign
     from studies.design import Confirmed
     from studies.joint import JointStudy
 
-__all__ = ["print_budget", "print_confirmed", "print_joint", "print_prize_design", "print_tiering"]
+__all__ = ["print_audits", "print_budget", "print_confirmed", "print_joint", "print_prize_design", "print_tiering"]
 
 _SHOWN = 12  # intervals in a table; JSON has all
 
@@ -32,7 +33,11 @@ def print_budget(console: Console, name: str, design: BudgetDesign, confirmed: C
         best = f"; at best {design.reached:.1%} of draws" if many else ""
         console.print(f"{name}: no tuning budget gives {sought}{best}")
     else:
-        console.print(f"{name}: least tuning budget {design.steps:,.8g} steps ({sought})")
+        least = "least tuning budget" if design.below == 0 else "least tuning budget that is proved"
+        console.print(f"{name}: {least} {design.steps:,.8g} steps ({sought})")
+        if design.below > 0:
+            hidden = f"{number(design.below)} steps below it that are not decided"
+            console.print(f"a smaller one may hide in {hidden}; lower --tolerance")
     if many:
         console.print(f"no budget stabilises {design.never:.1%} of the draws")
     if design.steps is not None:
@@ -51,7 +56,10 @@ def print_budget(console: Console, name: str, design: BudgetDesign, confirmed: C
             console.print(t)
     left = f"{design.undecided:.3g} steps are neither proved stable nor unstable" if design.undecided else "all proved"
     console.print(f"{design.cells:,} cells of budgets bounded; {left}")
-    _print_temptations(console, "what binds at the least budget", design.binding, "steps saved per unit dearer")
+    if design.jumps:
+        _print_temptations(console, "what pays just below it: the margin jumps there", design.binding[:_SHOWN], None)
+    else:
+        _print_temptations(console, "what binds at the least budget", design.binding, "steps saved per unit dearer")
     if confirmed is not None:
         print_confirmed(console, confirmed)
 
@@ -139,6 +147,27 @@ def print_joint(console: Console, name: str, joint: JointStudy, confirmed: Confi
         console.print(t)
     if confirmed is not None:
         print_confirmed(console, confirmed)
+
+
+def print_audits(console: Console, design: AuditDesign) -> None:
+    """The audit probabilities of the ranks that are audited, and the climb that each just deters."""
+    climbs = {climb.target: climb for climb in design.binding}
+    audited = [row for row in design.rows if row["probability"] > 0]
+    if not audited:
+        return
+    columns = ("rank", "audited")
+    told = ("just deters", "of rank", "steps", "cost", "gain", "flagged") if climbs else ()
+    t = table("", *columns, *told)
+    for row in audited[:_SHOWN]:
+        climb = climbs.get(row["rank"])
+        cells = [str(row["rank"]), number(row["probability"])]
+        if climb is not None:
+            numbers = (climb.effort, climb.cost, climb.gain, climb.power)
+            cells += [climb.developer, str(climb.rank), *(number(x) for x in numbers)]
+        t.add_row(*cells)
+    if len(audited) > _SHOWN:
+        t.add_row("..", f"{len(audited) - _SHOWN} more")
+    console.print(t)
 
 
 def _print_temptations(console: Console, title: str, climbs: Sequence[Temptation], price: str | None) -> None:

@@ -18,7 +18,7 @@ from designer.protocol import Protocol
 from designer.search import Goal, search
 from designer.space import Range, Space
 from followers.costs import PowerCost
-from followers.curves import Exponential
+from followers.curves import Exponential, Linear
 from followers.game import LeaderboardGame, TieRule, select
 from followers.load import load
 from followers.population import Population
@@ -182,6 +182,34 @@ def test_measured_populations_are_stable_in_windows() -> None:
         assert margin_at(game, a) >= 0 > margin_at(game, a - 1e-6)
         assert margin_at(game, b) >= 0
         assert b == design.upto or margin_at(game, b + 1e-6) < 0
+
+
+def test_where_the_margin_jumps_what_pays_just_below_is_told() -> None:
+    """B can add 0.01 to its score; A's lead is 0.005 + 1e-3 Delta: B is out of reach from 5 steps on, at no margin."""
+    population = replace(
+        duel(1e-4),
+        curve=Linear(np.array([0.405, 0.4]), np.array([2e-3, 1e-3])),
+        effort_cap=np.array([[10.0, 10.0]]),
+    )
+    design = least_budget(population, Protocol(prizes=Prizes(values=(1.0, 0.0))), upto=100.0)
+    assert design.steps == pytest.approx(5.0, rel=1e-9)
+    assert design.jumps and design.intervals == ((design.steps, 100.0),)
+    (climb,) = design.binding
+    assert (climb.developer, climb.rank, climb.target, climb.price) == ("worse", 2, 1, 0.0)
+    assert climb.cost == pytest.approx(1e-3, rel=1e-3) and climb.gain == 1.0
+    assert climb.effort <= 10.0
+
+
+def test_a_coarse_tolerance_does_not_claim_the_least() -> None:
+    """What is undecided below the budget found is told apart from what is undecided elsewhere."""
+    population, protocol = duel(1e-4), Protocol(prizes=Prizes(values=(0.525, 0.475)))
+    fine = least_budget(population, protocol)
+    coarse = least_budget(population, protocol, tolerance=5_000.0)
+    assert fine.steps is not None and coarse.steps is not None
+    assert fine.below == fine.undecided == 0
+    assert fine.steps < coarse.steps
+    assert coarse.below >= coarse.steps - fine.steps  # the least one hides there
+    assert coarse.below <= coarse.undecided
 
 
 def test_draws_share_a_budget() -> None:

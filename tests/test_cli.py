@@ -361,6 +361,25 @@ def test_designed_protocols_are_read_by_solve_and_compare(
     assert found["confirmed"]["status"] == "exists" and 0 < found["confirmed"]["fresh_draws"]["pure_share"] <= 1
 
 
+@pytest.mark.parametrize(
+    ("command", "header", "first"),
+    [
+        (("design", "prizes"), "rank,announced,prize", "1,1,0.500"),
+        (("design", "tiers"), "rank,band", "1,1"),
+        (("design", "joint", "--compute-cost", 1), "rank,announced,prize,audit_probability", "1,1,0.500"),
+        (("audit", "plan", "--items", 500, "--fine", 8), "rank,probability", "1,0.90"),
+    ],
+)
+def test_designs_are_written_as_rows_too(
+    command: tuple[object, ...], header: str, first: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    game, rows = Path(__file__).parents[1] / "examples" / "audited.toml", tmp_path / "new folder" / "plan.csv"
+    code, out, _ = run(capsys, *command[:2], game, *command[2:], "-o", rows)
+    written = rows.read_text().splitlines()
+    assert code == 0 and f"wrote {rows}" in out
+    assert written[0] == header and written[1].startswith(first) and len(written) == 4
+
+
 def test_a_designed_budget_is_the_least(games: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     game, plan, rows = games / "two-close-rivals.toml", tmp_path / "plan.toml", tmp_path / "plan.csv"
     code, out, _ = run(capsys, "design", "budget", game, "-o", plan, "--json")
@@ -385,6 +404,8 @@ def test_a_designed_budget_is_the_least(games: Path, tmp_path: Path, capsys: pyt
     code, out, _ = run(capsys, *shared, "--share", 0.6)
     found = json.loads(out)
     assert code == 0 and found["share_reached"] >= 0.6 and found["confirmed"]["fresh_draws"]["draws"] == 1_000
+    code, out, _ = run(capsys, "design", "budget", game, "--tolerance", 1e6)
+    assert code == 3 and "least tuning budget that is proved" in out and "a smaller one may hide in" in out
     code, _, err = run(capsys, "design", "budget", "gsm8k", "--share", 0.5)
     assert code == 2 and "--share 0.5 without --draws" in err and err.count("\n") == 1
 
@@ -427,6 +448,24 @@ def test_designs_that_cannot_be_are_refused_or_said(
         assert code == 2 and "gsm9k" in err
 
 
+def test_a_solver_that_fails_is_said_on_one_line(
+    games: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cvxpy as cp
+
+    def crashing(self: cp.Problem, **options: Any) -> None:
+        raise cp.SolverError("out of memory")
+
+    monkeypatch.setattr(cp.Problem, "solve", crashing)
+    game = games / "two-close-rivals.toml"
+    code, out, err = run(capsys, "design", "prizes", game)
+    assert code == 3 and out == "" and err.count("\n") == 1
+    assert f"truerank: {game}: design prizes: CLARABEL" in err and "out of memory" in err and "rescale prizes" in err
+    audited = Path(__file__).parents[1] / "examples" / "audited.toml"
+    code, _, err = run(capsys, "audit", "plan", audited, "--items", 500, "--fine", 8, "--draws", 4, "--tail", 0.5)
+    assert code == 3 and err.count("\n") == 1 and "out of memory" in err and "fewer draws" in err
+
+
 def test_audits_are_planned_sized_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     game, plan, board = (
         Path(__file__).parents[1] / "examples" / "audited.toml",
@@ -439,6 +478,10 @@ def test_audits_are_planned_sized_and_drawn(tmp_path: Path, capsys: pytest.Captu
     assert sum(found["plan"]["probability"]) == pytest.approx(found["expected_audits"])
     _, out, _ = run(capsys, "solve", game, "--protocol", plan, "--json")
     assert lines(out)[0]["status"] == "exists" and lines(out)[0]["stability_margin"] >= -1e-9
+    code, out, _ = run(capsys, "audit", "plan", game, "--items", 500, "--fine", 8)
+    first, second = ([x for x in line.split() if x] for line in out.splitlines() if line[:3] in (" 1 ", " 2 "))
+    assert code == 0 and "just deters" in out and first[2:4] == ["cedar", "2"] and second[2:4] == ["birch", "3"]
+    assert [float(first[1]), float(second[1]), 0] == pytest.approx(found["plan"]["probability"], rel=1e-3)
     code, out, _ = run(capsys, "audit", "plan", game, "--items", 500, "--fine", 1, "-o", tmp_path / "none.toml")
     assert code == 3 and "cannot be deterred" in out and "a fine of" in out and not (tmp_path / "none.toml").exists()
     planned = ("audit", "plan", game, "--fine", 8, "--json", "--items")
@@ -456,11 +499,25 @@ def test_audits_are_planned_sized_and_drawn(tmp_path: Path, capsys: pytest.Captu
     code, out, _ = run(capsys, "audit", "power", "--claimed", 0.7, "--fresh", 0.6, "--items", 296, "--json")
     assert code == 0 and json.loads(out)["power"] >= 0.9
     code, out, _ = run(capsys, "audit", "power", "--claimed", 0.7, "--fresh", 0.6, "--power", 0.9)
-    assert "first had with 296 items" in out
+    assert "takes 296 items (power 0.9" in out and "none from 307 on" in out
     board.write_text("alder\nbirch\ncedar\n")
     drawn = ("audit", "draw", plan, board, "--secret", "00112233445566778899aabbccddeeff", "--round", "r1", "--json")
     code, out, _ = run(capsys, *drawn)
     assert code == 0 and len(json.loads(out)["commitment"]) == 64 and out == run(capsys, *drawn)[1]
+    due = json.loads(out)["audited"]
+    committed = run(capsys, "audit", "commit", plan, "--secret", drawn[5], "--round", "r1", "--json")
+    assert committed[0] == 0 and json.loads(committed[1])["commitment"] == json.loads(out)["commitment"]
+    fresh = [json.loads(run(capsys, "audit", "commit", plan, "--round", "r1", "--json")[1]) for _ in range(2)]
+    assert fresh[0]["secret"] != fresh[1]["secret"] and len(fresh[0]["secret"]) == 64
+    revealed = ("audit", "verify", *drawn[2:-1], "--commitment", json.loads(out)["commitment"])
+    named = [word for name in due for word in ("--audited", name)]
+    code, out, _ = run(capsys, *revealed, *named)
+    assert code == 0 and out == f"verified: {len(due)} of 3 entries drawn, as committed to\n"
+    spared = next(name for name in ("alder", "birch", "cedar") if name not in due)
+    code, out, _ = run(capsys, *revealed, *named, "--audited", spared, "--json")
+    assert code == 1 and json.loads(out)["detail"] == f"audited without being drawn: {spared}"
+    board.write_bytes(b"\xef\xbb\xbfalder\r\nbirch\r\ncedar\r\n")  # as editors on Windows save it
+    assert json.loads(run(capsys, *drawn)[1])["audited"] == due
     for bad, words in (
         (("audit", "power", "--claimed", 0.5, "--fresh", 0.6, "--items", 9), "fresh"),
         (("audit", "power", "--claimed", 0.7, "--fresh", 0.6), "give --items or --power"),
@@ -474,6 +531,10 @@ def test_audits_are_planned_sized_and_drawn(tmp_path: Path, capsys: pytest.Captu
             ("audit", "draw", game.with_name("half-tuned.toml"), board, "--secret", "00" * 16, "--round", "r"),
             "audits nobody",
         ),
+        ((*planned, "1" + 26 * "0"), "items = 1e+26"),
+        ((*planned, 500, "--draws", 4, "--tail", 0.5, "--margin", -1), "margin = -1"),
+        (("audit", "draw", plan, tmp_path / "no.txt", "--secret", "00" * 16, "--round", "r"), "cannot be read"),
+        ((*revealed, "--audited", "dogwood"), "'dogwood' is not on"),
         ((*drawn[:5], "zz", "--round", "r"), "hexadecimal"),
         ((*drawn[:5], "00", "--round", "r"), "at least 16 random bytes"),
     ):

@@ -6,11 +6,13 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
+import cvxpy as cp
 import numpy as np
 import pytest
 from scipy.optimize import linprog, minimize
 
-from designer.prize_design import Norm, compress_prizes, nearest_prizes
+from designer.prize_design import compress_prizes
+from designer.prize_program import Norm, nearest_prizes
 from designer.prizes import Bands, Prizes
 from designer.protocol import Protocol
 from designer.scenarios import clopper_pearson, draws_needed, promise
@@ -116,6 +118,66 @@ def test_two_developers_have_a_closed_form() -> None:
     assert found is not None
     np.testing.assert_allclose(found[0], [0.7, 0.3], atol=1e-12)
     assert found[1][1, 0] == pytest.approx(np.sqrt(2) / 2)  # distance = (1 - limit) / sqrt(2)
+
+
+@pytest.mark.parametrize("norm", ["L1", "L2"])
+@pytest.mark.parametrize("unit", [1e-9, 1e6])
+def test_the_unit_of_prizes_does_not_matter(norm: Norm, unit: float) -> None:
+    """Prizes of a million, or of a billionth, are the same program: solvers' absolute tolerances are not seen."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        announced = np.sort(rng.random(5))[::-1].copy()
+        limit = random_limits(rng, 5, 0.4)
+        here = nearest_prizes(announced, limit, norm=norm, keep_first=False)
+        there = nearest_prizes(unit * announced, unit * limit, norm=norm, keep_first=False)
+        assert here is not None and there is not None
+        distances = [np.linalg.norm(x - announced, 1 if norm == "L1" else 2) for x in (here[0], there[0] / unit)]
+        assert distances[1] == pytest.approx(distances[0], abs=1e-8)
+
+
+@pytest.mark.parametrize(("norm", "prize"), [("L1", 1e8), ("L2", 1e6), ("L2", 1e12)])
+def test_a_climb_far_cheaper_than_the_prizes_is_no_infeasible_program(norm: Norm, prize: float) -> None:
+    """A gap that may be 0.1 at most: equal prizes always hold, so nothing but a first prize is infeasible."""
+    limit = np.array([[np.inf, np.inf], [0.1, np.inf]])
+    found = nearest_prizes(np.array([prize, 0.0]), limit, norm=norm, keep_first=False)
+    assert found is not None
+    assert found[0][0] - found[0][1] <= 0.1 * (1 + 1e-6)
+    assert found[0].sum() == pytest.approx(prize)
+    np.testing.assert_allclose(found[0], prize / 2, atol=0.1)
+
+
+def test_a_kept_first_prize_may_widen_other_gaps_to_what_no_climb_allows() -> None:
+    """The last prize would fall to 0.58, far below the least announced, but rank 6 may be 0.3 below rank 1 at most."""
+    limit = np.full((6, 6), np.inf)
+    limit[4, 0], limit[5, 0] = 0.02, 0.45
+    announced = np.array([1.0, 0.9, 0.9, 0.9, 0.9, 0.9])
+    found = nearest_prizes(announced, limit, norm="L2", keep_first=True)
+    assert found is not None
+    np.testing.assert_allclose(found[0], [1.0, 0.98, 0.98, 0.98, 0.98, 0.58], atol=1e-9)
+    limit[5, 0] = 0.3
+    assert nearest_prizes(announced, limit, norm="L2", keep_first=True) is None
+
+
+@pytest.mark.parametrize("norm", ["L1", "L2"])
+def test_a_solver_that_fails_is_reported_never_guessed_from(norm: Norm, monkeypatch: pytest.MonkeyPatch) -> None:
+    population = synthetic(5, 1, np.random.default_rng(1), cost_scale=1e-4)
+    good = compress_prizes(population, Protocol(), norm=norm)  # an answer that must not be returned again
+    assert good.status == "optimal"
+
+    def crashing(self: cp.Problem, **options: Any) -> None:
+        raise cp.SolverError("out of memory")
+
+    monkeypatch.setattr(cp.Problem, "solve", crashing)
+    with pytest.raises(RuntimeError, match=r"failed \(out of memory\).*; rescale prizes .* or use the other norm"):
+        compress_prizes(population, Protocol(), norm=norm)
+    monkeypatch.setattr(
+        cp.Problem, "solve", lambda self, **options: None
+    )  # the status is still that of the solve before
+    with pytest.raises(RuntimeError, match="ended with status"):
+        compress_prizes(population, Protocol(), norm=norm)
+    monkeypatch.setattr(cp.Problem, "status", "infeasible")
+    with pytest.raises(RuntimeError, match="ended with status 'infeasible'"):
+        compress_prizes(population, Protocol(), norm=norm)
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.01])
@@ -263,6 +325,21 @@ def test_what_exact_design_cannot_price_is_refused_by_name() -> None:
         climbs(replace(Protocol().induce(population), noise=Noise(sigma=0.1)))
 
 
+def test_fresh_draws_break_a_design_as_often_as_the_theorem_says() -> None:
+    """One variable, always supported by one draw: the violation is distributed as Beta(1, N), with mean 1 / (N + 1)."""
+    rng, drawn, protocol = np.random.default_rng(4), 9, Protocol(prizes=Prizes(values=(100.0, 0.0)))
+    fresh = climbs(protocol.induce(synthetic(2, 4_000, rng, common_ceiling=True))).cost[:, 1, 0]
+    violations = []
+    for _ in range(150):
+        design = compress_prizes(synthetic(2, drawn, rng, common_ceiling=True), protocol)
+        violations.append(float((fresh < design.prizes[0] - design.prizes[1]).mean()))
+    deviation = np.sqrt(drawn / ((drawn + 1) ** 2 * (drawn + 2)) / len(violations))
+    assert np.mean(violations) == pytest.approx(1 / (drawn + 1), abs=4 * deviation)
+    promised = promise(drawn, 1, 0.9).violation
+    beyond = np.mean(np.array(violations) > promised)  # with probability 0.1
+    assert beyond == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / len(violations)))
+
+
 def test_scenario_promises() -> None:
     """With one variable the violation is 1 - beta^(1 / N); draws needed invert the promise."""
     assert promise(100, 1, 0.99).violation == pytest.approx(1 - 0.01 ** (1 / 100))
@@ -271,6 +348,10 @@ def test_scenario_promises() -> None:
         needed = draws_needed(violation, variables, 0.99)
         assert promise(needed, variables, 0.99).violation <= violation
         assert promise(needed - 1, variables, 0.99).violation > violation
+    # the best of M programs: each may fail with a share 1 / M of what one may
+    assert promise(100, 1, 0.99, programs=10).violation == pytest.approx(1 - 0.001 ** (1 / 100))
+    assert "the best of 10 programs" in promise(100, 1, 0.99, programs=10).sentence()
+    assert "best of" not in promise(100, 1, 0.99).sentence()
     assert clopper_pearson(0, 10) == (0.0, pytest.approx(1 - 0.025 ** (1 / 10)))
     with pytest.raises(ValueError, match="confidence = 1"):
         promise(10, 1, 1.0)

@@ -19,9 +19,12 @@ from designer.budgets import least_budget
 from designer.joint_design import UnitCosts, design_jointly
 from designer.joint_program import IncentiveCosts, cheapest_incentives
 from designer.joint_rows import ClimbRows, rows_at, rows_between
-from designer.prize_design import compress_prizes, nearest_prizes
+from designer.prize_design import compress_prizes
+from designer.prize_program import nearest_prizes
 from designer.prizes import Bands, Prizes
 from designer.protocol import Protocol
+from followers.costs import PowerCost
+from followers.curves import Linear
 from followers.load import load
 from followers.population import Population
 from followers.prior import synthetic
@@ -201,9 +204,40 @@ def test_measured_population_is_designed_to_within_a_percent() -> None:
     assert solve_inner(design.protocol.induce(people)).status(0) is Status.EXISTS
 
 
+def test_without_audits_scores_may_be_anything_and_effort_free() -> None:
+    """Linear scores beyond 1 after any tuning, free effort: the climbs are priced all the same, and by hand.
+
+    B is 100 steps behind less 20 that are free, at 1e-3 a step: it gains 1 at a cost of 0.08; so prizes must move by
+    0.92 at a cost of 1 a unit, or not where tuning is no use.
+    """
+    people = Population(
+        names=("A", "B"),
+        quality=np.array([[1.0, 0.5]]),
+        curve=Linear(np.array([0.5, 0.4]), np.array([1e-3, 1e-3])),
+        cost=PowerCost(np.full(2, 1e-3), np.ones(2), np.array([0.0, 20.0]), np.zeros(2)),
+        prior_exposure=np.zeros((1, 2)),
+        effort_cap=np.full((1, 2), np.inf),
+        parameters_b=np.ones(2),
+        score_stderr=np.zeros(2),
+    )
+    protocol = Protocol(prizes=Prizes(values=(1.0, 0.0)))
+    design = design_jointly(people, protocol, UnitCosts(1e-4, 1.0, 1.0), upto=5_000.0)
+    assert design.best is not None and design.best.steps == 0
+    assert design.best.cost == pytest.approx(0.92, rel=1e-6)
+    assert design.gap <= 0.01
+    with pytest.raises(ValueError, match=r"design joint: developer 2 has 20 steps of free effort"):
+        design_jointly(people, protocol, UnitCosts(1e-4, 1.0, 1.0), items=10, upto=5_000.0)
+    sober = replace(people, cost=replace(people.cost, free=np.zeros(2)))
+    with pytest.raises(ValueError, match=r"design joint: scores of developer 1 run from"):
+        design_jointly(sober, protocol, UnitCosts(1e-4, 1.0, 1.0), items=10, upto=5_000.0)
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
+        ({"gap": np.nan}, "gap = nan"),
+        ({"gap": -1.0}, "gap = -1"),
+        ({"gap": 1.0}, "gap = 1"),
         ({"margin": -1.0}, "margin = -1"),
         ({"upto": np.inf}, "upto = inf"),
         ({"items": 10, "level": 2.0}, "level = 2"),

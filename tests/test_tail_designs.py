@@ -127,6 +127,48 @@ def test_tail_prizes_keep_their_promise_in_the_games(tail: float) -> None:
     assert len(design.binding) == int(np.ceil(tail * 40))
 
 
+@pytest.mark.parametrize("norm", ["L1", "L2"])
+def test_the_unit_of_prizes_does_not_matter(norm: Any) -> None:
+    rng = np.random.default_rng(2)
+    announced, cost = np.sort(rng.random(5))[::-1].copy(), 0.05 + random_costs(rng, 6, 5)
+    here, there = (
+        nearest_tail_prizes(unit * announced, unit * cost, tail=0.4, margin=0.01 * unit, norm=norm)
+        for unit in (1.0, 1e6)
+    )
+    assert here.status == there.status == "optimal"
+    assert there.value / 1e6 == pytest.approx(here.value, abs=1e-6)
+    assert there.reached / 1e6 == pytest.approx(here.reached, abs=1e-6) and there.reached >= 1e4
+
+
+def test_less_than_one_draw_is_the_worst_draw() -> None:
+    population = synthetic(5, 6, np.random.default_rng(1), cost_scale=1e-3)
+    worst, less = (compress_prizes(population, Protocol(), tail=tail) for tail in (1 / 6, 1e-9))
+    assert less.distance == pytest.approx(worst.distance, rel=1e-6)
+
+
+def test_numbers_out_of_range_are_refused_by_name() -> None:
+    population = synthetic(3, 4, np.random.default_rng(1))
+    question: dict[str, Any] = {"items": 100, "level": 0.05, "fine": 1.0, "tail": 0.5}
+    for change, words in (
+        ({"margin": -1.0}, "margin = -1"),
+        ({"margin": np.nan}, "margin = nan"),
+        ({"cost_per_audit": np.nan}, "cost_per_audit = nan"),
+        ({"cost_per_audit": -1.0}, "cost_per_audit = -1"),
+        ({"tail": np.nan}, "tail = nan"),
+        ({"items": 0}, "items = 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            plan_for_tail(population, Protocol(), **{**question, **change})
+
+
+def test_equal_prizes_need_no_audits_and_leave_no_margin() -> None:
+    population = synthetic(3, 4, np.random.default_rng(1))
+    flat = plan_for_tail(
+        population, Protocol(prizes=Prizes(values=(0.5,) * 3)), items=100, level=0.05, fine=1.0, tail=0.5
+    )
+    assert flat.status == "optimal" and flat.expected_audits == 0 and flat.reached == 0
+
+
 def test_prizes_that_hold_are_left_alone_and_impossible_ones_refused() -> None:
     population = synthetic(5, 6, np.random.default_rng(1), cost_scale=1e-3)
     flat = Protocol(prizes=Prizes(values=(0.2,) * 5))
