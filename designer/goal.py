@@ -56,8 +56,9 @@ class Goal:
     def violations(self, card: Scorecard, stated_gain: float, *, slack: float = 0.0) -> dict[str, float]:
         """How far each constraint is missed; 0 or less where it holds.
 
-        An undefined figure counts as its worst value. Where that is missed because no draw has a pure equilibrium, so is
-        the largest gain that somebody still makes by deviating, mean over draws: it tells such protocols apart. `slack` : standard errors of a figure that are forgiven.
+        An undefined figure counts as its worst value. Where that is missed because no draw has a pure equilibrium, so
+        is the largest gain that somebody still makes by deviating, mean over draws: it tells such protocols apart.
+        `slack` : standard errors of a figure that are forgiven.
         """
         missed = {}
         bounds = (*((m, v, 1.0) for m, v in self.at_least.items()), *((m, v, -1.0) for m, v in self.at_most.items()))
