@@ -81,8 +81,8 @@ def has_kernel(game: LeaderboardGame) -> bool:
     return isinstance(curve, GeneralizedLogit) and isinstance(game.cost, PowerCost)
 
 
-def kernel_law(game: LeaderboardGame) -> tuple[FloatArray, float, float]:
-    """What compiled code is told of the developers of a game that it knows (`has_kernel`).
+def kernel_law(game: LeaderboardGame, piece: slice = slice(None)) -> tuple[FloatArray, float, float]:
+    """What compiled code is told of the developers of a game that it knows (`has_kernel`), or of a piece of the batch.
 
     Returns the parameters (10, B, n): lower, upper, intercept, slope, scale, exponent, free, entry fee, head start,
     effort cap; and the hidden share and its transfer (0 and 1 where nothing is hidden).
@@ -92,7 +92,8 @@ def kernel_law(game: LeaderboardGame) -> tuple[FloatArray, float, float]:
         curve, share, transfer = curve.curve, float(curve.share), float(curve.transfer)
     cost = game.cost
     assert isinstance(curve, GeneralizedLogit) and isinstance(cost, PowerCost)
-    law = np.empty((10, *game.head_start.shape))
+    shape = game.head_start.shape
+    law = np.empty((10, *game.head_start[piece].shape))
     for row, values in enumerate(
         (
             curve.lower,
@@ -107,7 +108,7 @@ def kernel_law(game: LeaderboardGame) -> tuple[FloatArray, float, float]:
             game.effort_cap,
         )
     ):
-        law[row] = values
+        law[row] = np.broadcast_to(values, shape)[piece]
     return law, share, transfer
 
 
@@ -150,9 +151,8 @@ def _compiled_margins(game: LeaderboardGame) -> FreeProfileCheck:
 
     def run(piece: slice) -> None:
         # laid out slice by slice: the working set stays in cache and memory does not grow with the batch
-        some = game if piece == slice(0, game.batch) else select(game, piece)
-        law, share, transfer = kernel_law(some)
-        prizes, tie_order = (np.ascontiguousarray(x) for x in (some.prizes, some.tie_order))
+        law, share, transfer = kernel_law(game, piece)
+        prizes, tie_order = (np.ascontiguousarray(x[piece]) for x in (game.prizes, game.tie_order))
         out = margins[piece], ranks[piece], bounds[:, piece]
         if split or (share > 0 and transfer < 1):
             climb_margins(law, split, share, transfer, prizes, tie_order, EFFORT_ULPS, *out, settled[piece])
