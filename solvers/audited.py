@@ -24,7 +24,7 @@ from followers.arrays import BoolArray, FloatArray, IntArray, above
 from followers.game import LeaderboardGame, TieRule, select
 from solvers.certificate import Certificate, Deviation, Status
 from solvers.deviations import has_kernel, kernel_law
-from solvers.threads import each_slice
+from solvers.threads import each_slice, plain
 
 __all__ = ["AuditedEquilibrium", "rewards_fall_with_rank", "solve_audited"]
 
@@ -213,7 +213,8 @@ def _best_by_kernel(game: LeaderboardGame, efforts: FloatArray) -> _Best:
 
     def run(piece: slice) -> None:
         law, share, transfer = kernel_law(game, piece)
-        prizes, penalties, tie_order = (np.ascontiguousarray(x[piece]) for x in (game.prizes, penalty, game.tie_order))
+        prizes, penalties, tie_order = (plain(x[piece]) for x in (game.prizes, penalty, game.tie_order))
+        best = np.zeros((4, *prizes.shape))
         audited_deviations(
             law,
             game.ties is TieRule.SPLIT,
@@ -223,18 +224,19 @@ def _best_by_kernel(game: LeaderboardGame, efforts: FloatArray) -> _Best:
             penalties,
             tie_order,
             items,
-            np.ascontiguousarray(efforts[piece]),
-            scores[:, piece],
-            fresh[:, piece],
-            critical[:, piece],
+            plain(efforts[piece]),
+            plain(scores[:, piece]),
+            plain(fresh[:, piece]),
+            plain(critical[:, piece]),
             TOLERANCE,
             utilities[piece],
             gain[piece],
             target[piece],
-            chosen[:, piece],
+            best,
             attained[piece],
             settled[piece],
         )
+        chosen[:, piece] = best
 
     each_slice(game.batch, _SLICE, run)
     found = _Best(utilities, gain, target, chosen[0], attained, chosen[1].astype(np.int64), chosen[2], chosen[3])

@@ -16,7 +16,7 @@ from followers.costs import PowerCost
 from followers.curves import GeneralizedLogit
 from followers.game import LeaderboardGame, TieRule, select
 from followers.hidden import PartlyHidden
-from solvers.threads import each_slice
+from solvers.threads import each_slice, plain
 
 __all__ = [
     "EFFORT_ULPS",
@@ -152,12 +152,14 @@ def _compiled_margins(game: LeaderboardGame) -> FreeProfileCheck:
     def run(piece: slice) -> None:
         # laid out slice by slice: the working set stays in cache and memory does not grow with the batch
         law, share, transfer = kernel_law(game, piece)
-        prizes, tie_order = (np.ascontiguousarray(x[piece]) for x in (game.prizes, game.tie_order))
-        out = margins[piece], ranks[piece], bounds[:, piece]
+        prizes, tie_order = plain(game.prizes[piece]), plain(game.tie_order[piece])
+        within = np.empty((2, len(prizes)))
+        out = margins[piece], ranks[piece], within
         if split or (share > 0 and transfer < 1):
             climb_margins(law, split, share, transfer, prizes, tie_order, EFFORT_ULPS, *out, settled[piece])
         else:
             free_profile_margins(law[:4], law[4:8], law[8:], prizes, tie_order, *out, EFFORT_ULPS)
+        bounds[:, piece] = within
 
     each_slice(game.batch, _SLICE, run)
     others = np.flatnonzero(~settled)

@@ -21,6 +21,7 @@ from solvers.finite import profile_payoffs
 from solvers.ladder import Ladder, grid_ladder, prize_unit
 from solvers.levels import LevelGame
 from solvers.rounded_kernels import search_levels
+from solvers.threads import plain
 
 __all__ = ["ROUNDING", "RoundedEquilibria", "Step", "pure_equilibria", "solve_rounded"]
 
@@ -141,19 +142,11 @@ def pure_equilibria(
 ) -> tuple[tuple[tuple[int, ...], ...], tuple[Step, ...], int, bool]:
     """All pure equilibria of a finite game, the proof, nodes visited, and whether the search was completed."""
     tolerance = ROUNDING * max(1.0, float(np.abs(game.prizes).max()))
-    is_open, cost, flagged = (np.ascontiguousarray(x.T) for x in (game.open, game.cost, game.flagged))
-    prizes, penalty = (np.ascontiguousarray(x, dtype=np.float64) for x in (game.prizes, game.penalty))
+    floats = (game.cost.T, game.flagged.T, game.prizes, game.penalty)
+    cost, flagged, prizes, penalty = (plain(np.asarray(x, dtype=np.float64)) for x in floats)
+    is_open, order = plain(game.open.T), plain(np.asarray(game.order, dtype=np.int64))
     _, _, nodes, done, profiles, steps = search_levels(
-        is_open,
-        cost.astype(np.float64),
-        flagged.astype(np.float64),
-        prizes,
-        penalty,
-        game.split,
-        np.ascontiguousarray(game.order, dtype=np.int64),
-        tolerance,
-        node_budget,
-        True,
+        is_open, cost, flagged, prizes, penalty, game.split, order, tolerance, node_budget, True
     )
     assert not any(_somebody_gains(game, p, tolerance) for p in profiles)  # with everybody fixed the bounds are exact
     found = tuple(tuple(p) for p in profiles.tolist())

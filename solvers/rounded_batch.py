@@ -12,7 +12,7 @@ from followers.measurement import divisions, grid_level, grid_score
 from solvers.certificate import Status
 from solvers.deviations import has_kernel, kernel_law
 from solvers.rounded import ROUNDING, solve_rounded
-from solvers.threads import each_slice
+from solvers.threads import each_slice, plain
 
 __all__ = ["RoundedBatch", "solve_rounded_batch"]
 
@@ -100,9 +100,7 @@ def _by_kernel(game: LeaderboardGame, node_budget: int, found: RoundedBatch, set
 
     def run(piece: slice) -> None:
         law, share, transfer = kernel_law(game, piece)
-        prizes, penalties, tie_order = (
-            np.ascontiguousarray(x[piece]) for x in (game.prizes, penalty, game.tie_order)
-        )
+        prizes, penalties, tie_order = (plain(x[piece]) for x in (game.prizes, penalty, game.tie_order))
         cheapest_equilibria(
             law,
             share,
@@ -111,14 +109,14 @@ def _by_kernel(game: LeaderboardGame, node_budget: int, found: RoundedBatch, set
             penalties,
             tie_order,
             game.ties is TieRule.SPLIT,
-            own[piece],
-            farthest[piece],
-            eta,
+            plain(own[piece]),
+            plain(farthest[piece]),
+            float(eta),
             divisions(eta),
             items,
-            own_critical[piece],
+            plain(own_critical[piece]),
             first,
-            critical,
+            plain(critical),
             node_budget,
             ROUNDING,
             found.codes[piece],

@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
 
 from followers.errors import InputError
 
-__all__ = ["THREADS_VARIABLE", "each_slice", "thread_count"]
+__all__ = ["THREADS_VARIABLE", "each_slice", "plain", "thread_count"]
 
 THREADS_VARIABLE = "TRUERANK_THREADS"
 
@@ -45,3 +48,8 @@ def each_slice(batch: int, size: int, work: Callable[[slice], None]) -> None:
         return
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, pieces))
+
+
+def plain(values: Any) -> Any:
+    """An array as kernels are given it: contiguous and writeable, so that each is compiled once and not per layout."""
+    return np.require(values, requirements=["C", "W"])
