@@ -21,9 +21,7 @@ def ranks_of(score: Any, tail: Any, tie_order: Any, band: Any, ranks: Any) -> No
             for j in range(n):
                 if score[b, j] > score[b, i] or (
                     score[b, j] == score[b, i]
-                    and (
-                        tail[b, j] > tail[b, i] or (tail[b, j] == tail[b, i] and tie_order[b, j] < tie_order[b, i])
-                    )
+                    and (tail[b, j] > tail[b, i] or (tail[b, j] == tail[b, i] and tie_order[b, j] < tie_order[b, i]))
                 ):
                     better += 1
             ranks[b, i] = band[better]

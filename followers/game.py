@@ -82,9 +82,10 @@ class LeaderboardGame:
 
         if self.tie_order.dtype.kind not in "iu":
             return FAULTS[-1]
-        arrays = (self.head_start, self.effort_cap, self.prizes)
-        floats = (np.require(x, np.float64, ["C", "W"]) for x in arrays)
-        return FAULTS[int(first_fault(*floats, np.require(self.tie_order, np.int64, ["C", "W"])))]
+        start, cap, prizes = (
+            np.require(x, np.float64, ["C", "W"]) for x in (self.head_start, self.effort_cap, self.prizes)
+        )
+        return FAULTS[int(first_fault(start, cap, prizes, np.require(self.tie_order, np.int64, ["C", "W"])))]
 
     def _endless(self) -> bool:
         """Whether somebody may go on for ever at no further cost."""

@@ -87,10 +87,10 @@ def kernel_law(game: LeaderboardGame, piece: slice = slice(None)) -> tuple[Float
     Returns the parameters (10, B, n): lower, upper, intercept, slope, scale, exponent, free, entry fee, head start,
     effort cap; and the hidden share and its transfer (0 and 1 where nothing is hidden).
     """
-    curve, share, transfer = game.curve, 0.0, 1.0
-    if isinstance(curve, PartlyHidden):
-        curve, share, transfer = curve.curve, float(curve.share), float(curve.transfer)
-    cost = game.cost
+    whole, cost, share, transfer = game.curve, game.cost, 0.0, 1.0
+    curve = whole
+    if isinstance(whole, PartlyHidden):
+        curve, share, transfer = whole.curve, float(whole.share), float(whole.transfer)
     assert isinstance(curve, GeneralizedLogit) and isinstance(cost, PowerCost)
     shape = game.head_start.shape
     law = np.empty((10, *game.head_start[piece].shape))

@@ -18,7 +18,7 @@ _jit = nb.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_jit
-def _mean_prize(prizes: Any, total: Any, first: int, last: int) -> float:
+def _mean_prize(prizes: Any, total: Any, first: int, last: int) -> Any:
     """Mean prize of ranks first..last of one game; equal prizes share exactly."""
     if prizes[first] == prizes[last]:
         return prizes[first]

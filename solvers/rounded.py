@@ -2,8 +2,8 @@
 
 In an equilibrium nobody holds a level that another of its own beats against everything the rivals may still hold. So
 levels are struck out until none is beaten any more; then one developer holds the highest level it has left or does
-not, and the striking goes on within each branch. What is never struck out and leaves everybody one level is an equilibrium; the list of strikes is a
-proof that there is no other.
+not, and the striking goes on within each branch. What is never struck out and leaves everybody one level is an
+equilibrium; the list of strikes is a proof that there is no other.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ __all__ = ["ROUNDING", "RoundedEquilibria", "Step", "pure_equilibria", "solve_ro
 ROUNDING = 1e-12
 
 Step = tuple[int, int, int]
-"""(developer, level, better level): struck out. (developer, -1, level): two branches, in which it holds this level or one
-above, and one below. (-1, -1, -1): nothing is left to try here. (-2, -1, -1): an equilibrium."""
+"""(developer, level, better level): struck out. (developer, -1, level): two branches, in which it holds this level or
+one above, and one below. (-1, -1, -1): nothing is left to try here. (-2, -1, -1): an equilibrium."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,14 @@ def _level_bounds(
 
 
 @_jit
+def _matters(was_top: int, top: int, was_bottom: int, bottom: int, low: int, high: int) -> bool:
+    """Whether a rival's range of levels has changed in a way that a developer with open levels low..high can notice."""
+    return (top != was_top and top <= high and was_top >= low) or (
+        bottom != was_bottom and was_bottom <= high and bottom >= low
+    )
+
+
+@_jit
 def search_levels(
     is_open: Any,  # (n, E)
     cost: Any,  # (n, E)
@@ -111,7 +119,7 @@ def search_levels(
     room = 16
     domains = np.empty((room, n, levels), dtype=np.bool_)
     tops, bottoms = np.empty((room, n), dtype=np.int64), np.empty((room, n), dtype=np.int64)
-    branched = np.empty(room, dtype=np.int64)
+    branched = np.empty((room, 3), dtype=np.int64)  # the developer, and the ends of its range before
     steps = np.empty((64 if record else 1, 3), dtype=np.int64)
     profiles = np.empty((8 if record else 1, n), dtype=np.int64)
     taken, found, nodes = 0, 0, 0
@@ -123,7 +131,7 @@ def search_levels(
             if is_open[i, k]:
                 lowest[i], highest[i] = min(lowest[i], k), k
         tops[0, i], bottoms[0, i] = highest[i], lowest[i]
-    branched[0] = -1
+    branched[0, 0] = -1
     depth = 1
     while depth > 0:
         if nodes >= node_budget:
@@ -131,9 +139,12 @@ def search_levels(
         nodes += 1
         here = depth - 1
         domain, top, bottom = domains[here], tops[here], bottoms[here]
-        # a child differs from its settled parent in one developer's levels only: it has nothing new to answer
+        # a child differs from its settled parent in one developer's levels only
+        one, was_top, was_bottom = branched[here, 0], branched[here, 1], branched[here, 2]
         for i in range(n):
-            dirty[i] = i != branched[here]
+            dirty[i] = one < 0 or (
+                i != one and _matters(was_top, top[one], was_bottom, bottom[one], lowest[i], highest[i])
+            )
         dead, changed = False, True
         while changed and not dead:
             changed = False
@@ -179,7 +190,9 @@ def search_levels(
                 was_top, was_bottom = top[i], bottom[i]
                 while top[i] >= was_bottom and not domain[i, top[i]]:
                     top[i] -= 1
-                if top[i] < was_bottom:  # nothing is left to it: whatever else were struck out would follow from nothing
+                if (
+                    top[i] < was_bottom
+                ):  # nothing is left to it: whatever else were struck out would follow from nothing
                     dead = True
                     break
                 while not domain[i, bottom[i]]:
@@ -187,7 +200,9 @@ def search_levels(
                 if top[i] != was_top or bottom[i] != was_bottom:
                     changed = True
                     for j in range(n):
-                        dirty[j] = dirty[j] or j != i
+                        dirty[j] = dirty[j] or (
+                            j != i and _matters(was_top, top[i], was_bottom, bottom[i], lowest[j], highest[j])
+                        )
         pick, left = -1, 0
         if not dead:
             for i in range(n):
@@ -226,12 +241,16 @@ def search_levels(
             continue
         if depth == room:
             domains = np.concatenate((domains, np.empty_like(domains)))
-            tops, bottoms = np.concatenate((tops, np.empty_like(tops))), np.concatenate((bottoms, np.empty_like(bottoms)))
+            tops, bottoms = (
+                np.concatenate((tops, np.empty_like(tops))),
+                np.concatenate((bottoms, np.empty_like(bottoms))),
+            )
             branched = np.concatenate((branched, np.empty_like(branched)))
             room *= 2
         domains[depth], tops[depth], bottoms[depth] = domains[here], tops[here], bottoms[here]
-        branched[here] = branched[depth] = pick
         k = tops[here, pick]
+        for child in (here, depth):
+            branched[child, 0], branched[child, 1], branched[child, 2] = pick, k, bottoms[here, pick]
         domains[depth, pick, bottoms[here, pick] : k] = False  # above: it holds its highest level
         bottoms[depth, pick] = k
         domains[here, pick, k] = False  # below: it does not
@@ -349,9 +368,7 @@ def cheapest_equilibria(
                     needed = min(max(place - start, 1e-300), cap)
                     nudge = 2.220446049250313e-16 * (1.0 + start + needed)
                     for _ in range(40):
-                        at, tail = score_at(
-                            lower, upper, intercept, slope, start, share, transfer, start + needed
-                        )
+                        at, tail = score_at(lower, upper, intercept, slope, start, share, transfer, start + needed)
                         if not higher(grid, 0.0, at, tail):
                             break
                         needed += nudge
@@ -370,7 +387,7 @@ def cheapest_equilibria(
                 break
         if not settled[b]:
             continue
-        slack = rounding * max(1.0, max(abs(scaled[0]), abs(scaled[n - 1])))
+        slack = rounding * max(1.0, abs(scaled[0]), abs(scaled[n - 1]))
         tolerance[b] = slack * unit
         number, chosen, _, complete, _, _ = search_levels(
             is_open, cost, flagged, scaled, penalised, split, tie_order[b], slack, node_budget, False

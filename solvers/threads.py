@@ -30,9 +30,9 @@ def thread_count() -> int:
     """
     text = os.environ.get(THREADS_VARIABLE, "").strip()
     if not text:
-        from numba import config
+        import numba
 
-        return max(1, int(config.NUMBA_NUM_THREADS))
+        return max(1, int(numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     if not text.isdecimal() or int(text) < 1:
         raise InputError(f"environment: {THREADS_VARIABLE} = {text!r}; must be a whole number, at least 1")
     return int(text)
