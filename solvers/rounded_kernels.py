@@ -389,8 +389,9 @@ def cheapest_equilibria(
             continue
         slack = rounding * max(1.0, abs(scaled[0]), abs(scaled[n - 1]))
         tolerance[b] = slack * unit
+        record = batch < 0  # never; a literal would be compiled apart
         number, chosen, _, complete, _, _ = search_levels(
-            is_open, cost, flagged, scaled, penalised, split, tie_order[b], slack, node_budget, False
+            is_open, cost, flagged, scaled, penalised, split, tie_order[b], slack, node_budget, record
         )
         codes[b] = 0 if number else 1 if complete else 2
         level_gains(is_open, cost, flagged, scaled, penalised, split, tie_order[b], lowest, gained)
