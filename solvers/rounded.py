@@ -40,7 +40,8 @@ class RoundedEquilibria:
     ----------
     game : the game, B = 1. ladder : its grid levels, with the cheapest effort to each.
     status : EXISTS, ABSENT, or UNKNOWN beyond the node budget.
-    profiles : every equilibrium found, as levels (positions on the ladder); all there are unless UNKNOWN.
+    profiles : every equilibrium found, as levels (positions on the ladder), in lexicographic order; all there are
+        unless UNKNOWN.
     steps : the proof, in preorder; see `Step`.
     nodes : branches visited.
     complete : whether the search came to its end.
@@ -149,7 +150,7 @@ def pure_equilibria(
         is_open, cost, flagged, prizes, penalty, game.split, order, tolerance, node_budget, True
     )
     assert not any(_somebody_gains(game, p, tolerance) for p in profiles)  # with everybody fixed the bounds are exact
-    found = tuple(tuple(p) for p in profiles.tolist())
+    found = tuple(sorted(tuple(p) for p in profiles.tolist()))
     return found, tuple((i, a, b) for i, a, b in steps.tolist()), int(nodes), bool(done)
 
 

@@ -102,8 +102,8 @@ def search_levels(
     left the one whose highest is highest (then with the fewest left, then the first) holds it or does not: two
     branches, in this order. Who holds the highest level is what the others' prizes depend on.
 
-    Returns how many equilibria were found, the one that costs least (the first of those that cost the same but for
-    rounding), nodes visited, whether the search came to its end; and, where `record`, all equilibria (F, n) and the
+    Returns how many equilibria were found, the one that costs least (of those that cost the same but for rounding the
+    one whose levels come first in lexicographic order), nodes visited, whether the search came to its end; and, where `record`, all equilibria (F, n) and the
     steps (M, 3) of `solvers.rounded.Step`.
     """
     n, levels = is_open.shape
@@ -229,7 +229,13 @@ def search_levels(
             for i in range(n):
                 profile[i] = top[i]
                 total += cost[i, top[i]]
-            if total < best_cost - tolerance:
+            cheaper = total < best_cost - tolerance
+            if not cheaper and total <= best_cost + tolerance:  # the same cost: lower levels of the first developers
+                i = 0
+                while i < n and profile[i] == best_profile[i]:
+                    i += 1
+                cheaper = i < n and profile[i] < best_profile[i]
+            if cheaper:
                 best_cost = total
                 best_profile[:] = profile
             if record:
