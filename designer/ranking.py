@@ -40,7 +40,7 @@ def kendall_tau_b(published: IntArray, quality: FloatArray) -> FloatArray:
     from designer.ranking_kernels import pair_counts
 
     counts = np.empty((len(published), 3), dtype=np.int64)
-    pair_counts(_plain(published, np.int64), _plain(quality, np.float64), counts)
+    pair_counts(_plain(published, np.float64), _plain(quality, np.float64), counts)
     agreement = counts[:, 0]
     untied = counts[:, 1].astype(np.float64) * counts[:, 2]
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -103,8 +103,8 @@ def search_levels(
     branches, in this order. Who holds the highest level is what the others' prizes depend on.
 
     Returns how many equilibria were found, the one that costs least (of those that cost the same but for rounding the
-    one whose levels come first in lexicographic order), nodes visited, whether the search came to its end; and, where `record`, all equilibria (F, n) and the
-    steps (M, 3) of `solvers.rounded.Step`.
+    one whose levels come first in lexicographic order), nodes visited, whether the search came to its end; and, where
+    `record`, all equilibria (F, n) and the steps (M, 3) of `solvers.rounded.Step`.
     """
     n, levels = is_open.shape
     audited = False
