@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from followers.arrays import FloatArray, IntArray, above
+from followers.arrays import FloatArray, IntArray
 
 __all__ = ["expected_kendall_tau_b", "expected_top_one", "kendall_tau_b", "published_ranks", "top_one_correct"]
 
-_CHUNK_CELLS = 8_000_000
+
+def _plain(values: Any, dtype: Any) -> Any:
+    """As compiled code knows it: one layout, so that it is compiled once."""
+    return np.require(values, dtype, ["C", "W"])
 
 
 def published_ranks(score: FloatArray, tail: FloatArray, tie_order: IntArray | None, band: IntArray) -> IntArray:
@@ -17,11 +22,14 @@ def published_ranks(score: FloatArray, tail: FloatArray, tie_order: IntArray | N
     score, tail : (B, n), scores as two floats. tie_order : (B, n), decides ties, or None where tied entries share
     the best of their ranks. band : (n,), band of each rank.
     """
-    better = above(score[:, :, None], tail[:, :, None], score[:, None, :], tail[:, None, :])
-    if tie_order is not None:
-        tied = (score[:, :, None] == score[:, None, :]) & (tail[:, :, None] == tail[:, None, :])
-        better |= tied & (tie_order[:, :, None] < tie_order[:, None, :])
-    return np.asarray(band[better.sum(axis=1)])
+    from designer.ranking_kernels import ranks_of
+
+    order = np.zeros(score.shape, dtype=np.int64) if tie_order is None else tie_order  # alike: nobody wins a tie
+    ranks = np.empty(score.shape, dtype=np.int64)
+    ranks_of(
+        _plain(score, np.float64), _plain(tail, np.float64), _plain(order, np.int64), _plain(band, np.int64), ranks
+    )
+    return ranks
 
 
 def kendall_tau_b(published: IntArray, quality: FloatArray) -> FloatArray:
@@ -29,19 +37,14 @@ def kendall_tau_b(published: IntArray, quality: FloatArray) -> FloatArray:
 
     (concordant - discordant) / sqrt(pairs untied in one * pairs untied in the other); Kendall (1945), Biometrika 33.
     """
-    batch, n = published.shape
-    result = np.empty(batch)
-    upper = np.triu_indices(n, 1)
-    step = max(1, _CHUNK_CELLS // max(1, len(upper[0])))
-    for start in range(0, batch, step):
-        rank, true = published[start : start + step], quality[start : start + step]
-        by_rank = np.sign(rank[:, upper[1]] - rank[:, upper[0]]).astype(np.int64)  # > 0: first is published better
-        by_truth = np.sign(true[:, upper[0]] - true[:, upper[1]]).astype(np.int64)
-        agreement = (by_rank * by_truth).sum(axis=1)
-        untied = np.abs(by_rank).sum(axis=1).astype(np.float64) * np.abs(by_truth).sum(axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            result[start : start + step] = np.where(untied > 0, agreement / np.sqrt(untied), np.nan)
-    return result
+    from designer.ranking_kernels import pair_counts
+
+    counts = np.empty((len(published), 3), dtype=np.int64)
+    pair_counts(_plain(published, np.float64), _plain(quality, np.float64), counts)
+    agreement = counts[:, 0]
+    untied = counts[:, 1].astype(np.float64) * counts[:, 2]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(untied > 0, agreement / np.sqrt(untied), np.nan)
 
 
 def top_one_correct(published: IntArray, quality: FloatArray) -> FloatArray:

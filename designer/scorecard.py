@@ -18,7 +18,7 @@ from designer.ranking import (
     top_one_correct,
 )
 from followers.arrays import FloatArray, IntArray
-from followers.game import TieRule
+from followers.game import LeaderboardGame, TieRule
 from followers.population import Population
 from solvers.inner import InnerAnswer, solve_inner
 from solvers.standings import noisy_above, noisy_first
@@ -114,10 +114,15 @@ def play(protocol: Protocol, population: Population, *, node_budget: int = 20_00
     solved = solve_inner(game, node_budget=node_budget)
     exists = solved.exists
     free = np.asarray(game.free_effort())
+    band = band_of_rank(protocol.tiers.partition(game.n))
+    quality = population.quality
     tau, top_one = _shown(
-        protocol, population, solved.score, solved.tail, np.where(exists[:, None], solved.efforts, free), seed
+        game, band, quality, solved.score, solved.tail, np.where(exists[:, None], solved.efforts, free), seed
     )
-    face_value, _ = _shown(protocol, population, *game.published(free), free, seed)
+    if game.noise is None and not np.any(exists[:, None] & (solved.efforts != free)):
+        face_value = tau  # nobody reacts, so the board shown is the one at face value
+    else:
+        face_value, _ = _shown(game, band, quality, *game.published(free), free, seed)
 
     def when_pure(values: FloatArray) -> FloatArray:
         return np.where(exists, values, np.nan)
@@ -140,17 +145,20 @@ def play(protocol: Protocol, population: Population, *, node_budget: int = 20_00
 
 
 def _shown(
-    protocol: Protocol, population: Population, score: FloatArray, tail: FloatArray, efforts: FloatArray, seed: int
+    game: LeaderboardGame,
+    band: IntArray,
+    quality: FloatArray,
+    score: FloatArray,
+    tail: FloatArray,
+    efforts: FloatArray,
+    seed: int,
 ) -> tuple[FloatArray, FloatArray]:
     """(Expected) tau-b and share of correct winners of the boards published at scores or noisy efforts (B, n)."""
-    game, quality = protocol.induce(population), population.quality
-    sizes = protocol.tiers.partition(game.n)
-    band = band_of_rank(sizes)
     if game.noise is None:
         order = game.tie_order if game.ties is TieRule.QUALITY else None
         published = published_ranks(score, tail, order, band)
         return kendall_tau_b(published, quality), top_one_correct(published, quality)
-    if len(sizes) == game.n:
+    if band[-1] == game.n - 1:  # every rank is published singly
         first = noisy_first(game, efforts)
         return expected_kendall_tau_b(noisy_above(game, efforts), quality), expected_top_one(first, quality)
     mean = np.broadcast_to(game.scores(efforts)[0], efforts.shape)

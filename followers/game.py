@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from followers.arrays import BoolArray, FloatArray, IntArray, above
-from followers.costs import EffortCost
-from followers.curves import ScoreCurve
+from followers.costs import EffortCost, PowerCost
+from followers.curves import GeneralizedLogit, ScoreCurve
 from followers.grouping import Part
+from followers.hidden import PartlyHidden
 from followers.measurement import Audit, Noise, grid_level, grid_score
 from followers.roster import RosterCost, RosterCurve
 
@@ -66,21 +67,33 @@ class LeaderboardGame:
         for name in ("effort_cap", "prizes", "tie_order"):
             if getattr(self, name).shape != shape:
                 raise ValueError(f"game: {name} has shape {getattr(self, name).shape}; must be {shape}")
-        for name in ("head_start", "prizes"):
-            if not np.all(np.isfinite(getattr(self, name))):
-                raise ValueError(f"game: {name} is not finite everywhere")
-        if np.any(np.diff(self.prizes, axis=1) > 0):
-            raise ValueError("game: prizes increase with rank; they must not")
-        if np.any(self.head_start < 0) or not np.all(self.effort_cap >= 0):
-            raise ValueError("game: head starts and effort caps must not be negative")
-        if not np.array_equal(np.sort(self.tie_order, axis=1), np.broadcast_to(np.arange(shape[1]), shape)):
-            raise ValueError("game: tie_order must be a permutation of the developers in every game")
-        free = np.fmax(self.cost.free_effort(), self.cost.plateau_end())
-        if np.any(np.isinf(np.minimum(free, self.effort_cap))):
+        fault = self._fault()
+        if fault:
+            raise ValueError(f"game: {fault}")
+        if self._endless():
             raise ValueError("game: effort without end at no further cost; give a positive cost or an effort cap")
         # a curve over several tasks, or one of which a part is hidden, depends on where effort begins
         object.__setattr__(self, "curve", self.curve.anchored(self.head_start))
         self._check_measurement()
+
+    def _fault(self) -> str:
+        """What is wrong with the numbers, empty where nothing is."""
+        from followers.game_kernels import first_fault
+
+        if self.tie_order.dtype.kind not in "iu":
+            return FAULTS[-1]
+        start, cap, prizes = (
+            np.require(x, np.float64, ["C", "W"]) for x in (self.head_start, self.effort_cap, self.prizes)
+        )
+        return FAULTS[int(first_fault(start, cap, prizes, np.require(self.tie_order, np.int64, ["C", "W"])))]
+
+    def _endless(self) -> bool:
+        """Whether somebody may go on for ever at no further cost."""
+        cost = self.cost
+        if isinstance(cost, PowerCost) and np.all(cost.scale > 0) and np.all(cost.free < np.inf):
+            return False  # every effort beyond `free` costs more
+        free = np.fmax(cost.free_effort(), cost.plateau_end())
+        return bool(np.any(np.isinf(np.minimum(free, self.effort_cap))))
 
     def _check_measurement(self) -> None:
         """Refuse measurement rules that contradict each other, by name."""
@@ -98,7 +111,7 @@ class LeaderboardGame:
                 "one per rank"
             )
         counted = "test_items" if self.noise is not None and self.noise.items else "audit.items" if self.audit else ""
-        if counted:
+        if counted and not _within_unit(self.curve):
             low, high = self.scores(0.0)[0], self.scores(self.worthwhile_effort())[0]
             wrong = (low < 0) | ~(high <= 1)
             if wrong.any():
@@ -202,6 +215,23 @@ class LeaderboardGame:
         # a score above the one at zero effort takes some effort, and any effort pays the entry fee
         bounded = np.minimum(np.maximum(effort, 0.0 if strictly else 1e-300), self.effort_cap)
         return np.where(already, 0.0, np.where(possible, bounded, np.inf))
+
+
+FAULTS = (
+    "",
+    "head_start is not finite everywhere",
+    "prizes is not finite everywhere",
+    "prizes increase with rank; they must not",
+    "head starts and effort caps must not be negative",
+    "tie_order must be a permutation of the developers in every game",
+)
+"""What `followers.game_kernels.first_fault` finds, by its number."""
+
+
+def _within_unit(curve: ScoreCurve) -> bool:
+    """Whether scores lie in [0, 1] at any effort, as floors and ceilings alone say; False where they do not."""
+    plain = curve.curve if isinstance(curve, PartlyHidden) else curve
+    return isinstance(plain, GeneralizedLogit) and bool(np.all(plain.lower >= 0) and np.all(plain.upper <= 1))
 
 
 T = TypeVar("T")

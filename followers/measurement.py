@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from followers.arrays import BoolArray, FloatArray, IntArray, above
 
-__all__ = ["Audit", "Noise", "grid_level", "grid_score"]
+__all__ = ["Audit", "Noise", "divisions", "grid_level", "grid_score"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,23 @@ class Audit:
 
         max{k : P(Bin(items, claimed) <= k) <= level}; same shape as `claimed`.
         """
+        claimed = np.asarray(claimed, dtype=np.float64)
+        if claimed.size <= self.items // 4:  # a table of all steps would take longer
+            return self._critical_anew(claimed)
+        steps = _claim_steps(self.items, self.level)
+        place = np.searchsorted(steps, claimed, side="right")
+        # where a step is so near that rounding it might decide, the test decides itself
+        around = np.concatenate([[-np.inf], steps, [np.inf]])
+        near = ~((claimed - around[place] > _STEP_BLUR) & (around[place + 1] - claimed > _STEP_BLUR))
+        result = place - 1
+        if near.any():
+            result = np.where(near, 0, result)
+            result[near] = self._critical_anew(claimed[near])
+        return np.asarray(result, dtype=np.int64)
+
+    def _critical_anew(self, claimed: FloatArray) -> IntArray:
         from scipy.stats import binom
 
-        claimed = np.asarray(claimed, dtype=np.float64)
         k = binom.ppf(self.level, self.items, claimed)  # least k with cdf(k) >= level
         exact = binom.cdf(k, self.items, claimed) <= self.level
         return np.asarray(np.where(exact, k, k - 1), dtype=np.int64)
@@ -108,13 +123,25 @@ class Audit:
         The least claim that k successes reject is the exact upper confidence bound of Clopper & Pearson (1934),
         Biometrika 26: the (1 - level) quantile of Beta(k + 1, items - k), k = 0..items-1.
         """
-        from scipy.stats import beta
-
-        k = np.arange(self.items, dtype=np.float64)
-        return np.asarray(beta.ppf(1.0 - self.level, k + 1.0, self.items - k))
+        return _claim_steps(self.items, self.level)
 
 
-def _divisions(eta: float) -> int:
+_STEP_BLUR = 1e-9
+
+
+@lru_cache(maxsize=32)
+def _claim_steps(items: int, level: float) -> FloatArray:
+    """See `Audit.claim_steps`; read-only, and made once for all audits of so many items at this level."""
+    from scipy.special import betaincinv
+
+    k = np.arange(items, dtype=np.float64)
+    # the quantile of a beta distribution; importing scipy.stats for it would take half a second
+    steps = np.asarray(betaincinv(k + 1.0, items - k, 1.0 - level))
+    steps.flags.writeable = False
+    return steps
+
+
+def divisions(eta: float) -> int:
     """How many grid steps make 1, where that is a whole number (0.1 means tenths), else 0."""
     inverse = round(1.0 / eta)
     return int(inverse) if inverse >= 1 and abs(inverse * eta - 1.0) <= 4e-16 * inverse else 0
@@ -123,7 +150,7 @@ def _divisions(eta: float) -> int:
 def grid_score(level: Any, eta: float) -> FloatArray:
     """Published score of a grid level: level * eta, exactly level / N where eta is one N-th."""
     level = np.asarray(level, dtype=np.float64)
-    whole = _divisions(eta)
+    whole = divisions(eta)
     return np.asarray(level / whole if whole else level * eta)
 
 

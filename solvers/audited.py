@@ -23,12 +23,15 @@ import numpy as np
 from followers.arrays import BoolArray, FloatArray, IntArray, above
 from followers.game import LeaderboardGame, TieRule, select
 from solvers.certificate import Certificate, Deviation, Status
+from solvers.deviations import has_kernel, kernel_law
+from solvers.threads import each_slice, plain
 
 __all__ = ["AuditedEquilibrium", "rewards_fall_with_rank", "solve_audited"]
 
 TOLERANCE = 1e-9
 """A deviation that gains less than this share of R_1 - R_n is none: it is what inverting a curve may round."""
 
+_SLICE = 512  # games per compiled call
 _CODES = (Status.EXISTS, Status.ABSENT, Status.UNKNOWN)
 _THEOREM = "T1 with audits: nobody is stuck and no effort is free, so only zero efforts can be an equilibrium"
 _CHECKED = "checked against every continuous deviation"
@@ -125,11 +128,12 @@ def rewards_fall_with_rank(game: LeaderboardGame) -> BoolArray:
     return np.asarray(((prize_falls & reward_falls) | same).all(axis=1))
 
 
-def solve_audited(game: LeaderboardGame) -> AuditedEquilibrium:
+def solve_audited(game: LeaderboardGame, *, compiled: bool = True) -> AuditedEquilibrium:
     """Whether honest play is an equilibrium of audited games, and whether anything else can be.
 
     EXISTS: the profile of zero efforts (or, failing that, of all free effort) survives every continuous deviation.
-    ABSENT: it does not, and T1 with audits says that no other profile can. Otherwise UNKNOWN.
+    ABSENT: it does not, and T1 with audits says that no other profile can. Otherwise UNKNOWN. `compiled=False` forces
+    the general check where compiled code knows the developers, too.
 
     Raises
     ------
@@ -137,11 +141,11 @@ def solve_audited(game: LeaderboardGame) -> AuditedEquilibrium:
     """
     if game.noise is not None or game.precision > 0:
         raise ValueError("audited: scores must be exact; use solve_noisy or solve_rounded")
-    found = _checked(game, np.zeros_like(game.head_start))
+    found = _checked(game, np.zeros_like(game.head_start), compiled)
     free = np.asarray(game.free_effort())
     retry = np.flatnonzero((found.codes != 0) & (free > 0).any(axis=1))
     if len(retry):
-        again = _checked(select(game, retry), free[retry])
+        again = _checked(select(game, retry), free[retry], compiled)
         good = again.codes == 0
         for name in AuditedEquilibrium.__slots__:
             if name != "game":
@@ -149,12 +153,108 @@ def solve_audited(game: LeaderboardGame) -> AuditedEquilibrium:
     return found
 
 
-def _checked(game: LeaderboardGame, efforts: FloatArray) -> AuditedEquilibrium:
+@dataclass(frozen=True, slots=True)
+class _Best:
+    """Utilities at a profile, and the best deviation of every developer from it, all (B, n); gain -inf where none."""
+
+    utilities: FloatArray
+    gain: FloatArray
+    target: IntArray
+    effort: FloatArray
+    attained: BoolArray
+    rank: IntArray
+    reward: FloatArray
+    cost: FloatArray
+
+
+def _checked(game: LeaderboardGame, efforts: FloatArray, compiled: bool) -> AuditedEquilibrium:
+    best = _best_by_kernel(game, efforts) if compiled and has_kernel(game) else _best_in_general(game, efforts)
+    paid = np.broadcast_to(game.cost.cost(efforts), efforts.shape)
+    tolerance = TOLERANCE * game.prize_span
+    worst = best.gain.max(axis=1)
+    only_honest = (
+        (game.free_effort() == 0).all(axis=1)
+        & rewards_fall_with_rank(game)
+        & ~_anybody_stuck(game)
+        & (game.ties is TieRule.QUALITY)
+    )
+    codes = np.where(worst <= tolerance, 0, np.where(only_honest & (efforts == 0).all(axis=1), 1, 2))
+    return AuditedEquilibrium(
+        game=game,
+        codes=codes,
+        efforts=efforts,
+        utilities=best.utilities,
+        margin=-worst,
+        developer_margin=-best.gain,
+        target=best.target,
+        effort=best.effort,
+        attained=best.attained,
+        prize_gain=best.reward - (best.utilities + paid),
+        extra_cost=best.cost - paid,
+        rank=best.rank,
+        tolerance=tolerance,
+        only_honest=only_honest,
+    )
+
+
+def _best_by_kernel(game: LeaderboardGame, efforts: FloatArray) -> _Best:
+    """The same from compiled code; games whose curves it cannot invert go the general way."""
+    from solvers.audit_kernels import audited_deviations
+
+    shape = efforts.shape
+    scores, fresh = (np.stack([np.broadcast_to(x, shape) for x in game.scores(e)]) for e in (efforts, 0.0))
+    items, critical = 0, np.full((2, *shape), -1, dtype=np.int64)  # without audits nobody is flagged
+    if game.audit is not None:
+        items = game.audit.items
+        critical[:] = game.audit.critical(np.stack([scores[0], fresh[0]]))
+    penalty, utilities, gain = game.penalty, np.empty(shape), np.empty(shape)
+    target, chosen = np.zeros(shape, dtype=np.int64), np.zeros((4, *shape))
+    attained, settled = np.ones(shape, dtype=np.bool_), np.ones(game.batch, dtype=np.bool_)
+
+    def run(piece: slice) -> None:
+        law, share, transfer = kernel_law(game, piece)
+        prizes, penalties, tie_order = (plain(x[piece]) for x in (game.prizes, penalty, game.tie_order))
+        best = np.zeros((4, *prizes.shape))
+        audited_deviations(
+            law,
+            game.ties is TieRule.SPLIT,
+            share,
+            transfer,
+            prizes,
+            penalties,
+            tie_order,
+            items,
+            plain(efforts[piece]),
+            plain(scores[:, piece]),
+            plain(fresh[:, piece]),
+            plain(critical[:, piece]),
+            TOLERANCE,
+            utilities[piece],
+            gain[piece],
+            target[piece],
+            best,
+            attained[piece],
+            settled[piece],
+        )
+        chosen[:, piece] = best
+
+    each_slice(game.batch, _SLICE, run)
+    found = _Best(utilities, gain, target, chosen[0], attained, chosen[1].astype(np.int64), chosen[2], chosen[3])
+    others = np.flatnonzero(~settled)
+    if len(others):
+        general = _best_in_general(select(game, others), efforts[others])
+        for name in _Best.__slots__:
+            getattr(found, name)[others] = getattr(general, name)
+    return found
+
+
+def _best_in_general(game: LeaderboardGame, efforts: FloatArray) -> _Best:
+    """For any curves and costs, by arrays over (game, developer), rival by rival."""
     score, tail = (np.ascontiguousarray(np.broadcast_to(x, efforts.shape)) for x in game.scores(efforts))
     batch, n = efforts.shape
     paid = np.broadcast_to(game.cost.cost(efforts), efforts.shape)
     utilities = _reward(game, score, tail, game.flagged(efforts), score, tail, strictly=False)[0] - paid
-    best = np.full((batch, n), -np.inf)
+    gain_of_best = np.full((batch, n), -np.inf)
     chosen = {
         "target": np.zeros((batch, n), dtype=np.int64),
         "effort": np.zeros((batch, n)),
@@ -187,8 +287,8 @@ def _checked(game: LeaderboardGame, efforts: FloatArray) -> AuditedEquilibrium:
             gain = reward - own_rewards - (cost - paid)
             # what neither wins a reward nor saves a cost tempts nobody
             moves = possible & ((reward - own_rewards > TOLERANCE * span) | (cost - paid < -TOLERANCE * span))
-            better = moves & (gain > best)
-            best = np.where(better, gain, best)
+            better = moves & (gain > gain_of_best)
+            gain_of_best = np.where(better, gain, gain_of_best)
             for name, value in (
                 ("target", target if target >= 0 else np.arange(n)[None, :]),
                 ("effort", effort),
@@ -198,31 +298,7 @@ def _checked(game: LeaderboardGame, efforts: FloatArray) -> AuditedEquilibrium:
                 ("cost", cost),
             ):
                 chosen[name] = np.where(better, value, chosen[name])
-    tolerance = TOLERANCE * game.prize_span
-    worst = best.max(axis=1)
-    only_honest = (
-        (game.free_effort() == 0).all(axis=1)
-        & rewards_fall_with_rank(game)
-        & ~_anybody_stuck(game)
-        & (game.ties is TieRule.QUALITY)
-    )
-    codes = np.where(worst <= tolerance, 0, np.where(only_honest & (efforts == 0).all(axis=1), 1, 2))
-    return AuditedEquilibrium(
-        game=game,
-        codes=codes,
-        efforts=efforts,
-        utilities=utilities,
-        margin=-worst,
-        developer_margin=-best,
-        target=chosen["target"],
-        effort=chosen["effort"],
-        attained=chosen["attained"],
-        prize_gain=chosen["reward"] - own_rewards,
-        extra_cost=chosen["cost"] - paid,
-        rank=chosen["rank"],
-        tolerance=tolerance,
-        only_honest=only_honest,
-    )
+    return _Best(utilities=utilities, gain=gain_of_best, **chosen)
 
 
 def _anybody_stuck(game: LeaderboardGame) -> BoolArray:

@@ -6,9 +6,6 @@ the least that reaches it, and the infimum of those that exceed it.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +15,25 @@ from followers.arrays import FloatArray, IntArray, above
 from followers.costs import PowerCost
 from followers.curves import GeneralizedLogit
 from followers.game import LeaderboardGame, TieRule, select
+from followers.hidden import PartlyHidden
+from solvers.threads import each_slice, plain
 
-__all__ = ["FreeProfileCheck", "check_free_effort", "deviation_costs", "has_kernel", "rounding_cost", "tie_groups"]
+__all__ = [
+    "EFFORT_ULPS",
+    "FreeProfileCheck",
+    "check_free_effort",
+    "deviation_costs",
+    "has_kernel",
+    "kernel_law",
+    "rounding_cost",
+    "tie_groups",
+]
 
-_EFFORT_ULPS = 16 * float(np.finfo(np.float64).eps)
+EFFORT_ULPS = 16 * float(np.finfo(np.float64).eps)
 """Rounding of an effort read off an inverted curve, relative to its place on the curve."""
 
 _CHUNK_CELLS = 4_000_000  # cells of one (targets, games, developers) array: 32 MB
-_SLICE = 2048  # games per compiled call
+_SLICE = 2_048  # games per compiled call
 
 
 def deviation_costs(game: LeaderboardGame, score: Any, tail: Any) -> tuple[FloatArray, FloatArray]:
@@ -48,7 +56,7 @@ def deviation_costs(game: LeaderboardGame, score: Any, tail: Any) -> tuple[Float
 def rounding_cost(game: LeaderboardGame, effort: FloatArray) -> FloatArray:
     """Prize units (..., B, n) by which rounding may shift the cost of an effort; zero where it is infinite."""
     finite = np.where(np.isfinite(effort), effort, 0.0)
-    blur = _EFFORT_ULPS * (1.0 + game.head_start + finite)
+    blur = EFFORT_ULPS * (1.0 + game.head_start + finite)
     below = np.maximum(finite - blur, 1e-300)  # stay behind an entry fee's jump
     more, less = game.cost.cost(finite + blur), game.cost.cost(below)
     known = np.isfinite(effort) & np.isfinite(more)  # an effort may be finite and yet cost more than a double holds
@@ -68,10 +76,40 @@ def tie_groups(score: FloatArray, tail: FloatArray) -> tuple[IntArray, IntArray]
 
 
 def has_kernel(game: LeaderboardGame) -> bool:
-    """Whether the compiled check applies: generalized-logit curves, power costs, a strict tie order."""
-    return (
-        isinstance(game.curve, GeneralizedLogit) and isinstance(game.cost, PowerCost) and game.ties is TieRule.QUALITY
-    )
+    """Whether compiled code knows the developers: generalized-logit curves, plain or partly hidden, and power costs."""
+    curve = game.curve.curve if isinstance(game.curve, PartlyHidden) else game.curve
+    return isinstance(curve, GeneralizedLogit) and isinstance(game.cost, PowerCost)
+
+
+def kernel_law(game: LeaderboardGame, piece: slice = slice(None)) -> tuple[FloatArray, float, float]:
+    """What compiled code is told of the developers of a game that it knows (`has_kernel`), or of a piece of the batch.
+
+    Returns the parameters (10, B, n): lower, upper, intercept, slope, scale, exponent, free, entry fee, head start,
+    effort cap; and the hidden share and its transfer (0 and 1 where nothing is hidden).
+    """
+    whole, cost, share, transfer = game.curve, game.cost, 0.0, 1.0
+    curve = whole
+    if isinstance(whole, PartlyHidden):
+        curve, share, transfer = whole.curve, float(whole.share), float(whole.transfer)
+    assert isinstance(curve, GeneralizedLogit) and isinstance(cost, PowerCost)
+    shape = game.head_start.shape
+    law = np.empty((10, *game.head_start[piece].shape))
+    for row, values in enumerate(
+        (
+            curve.lower,
+            curve.upper,
+            curve.intercept,
+            curve.slope,
+            cost.scale,
+            cost.exponent,
+            cost.free,
+            cost.entry_fee,
+            game.head_start,
+            game.effort_cap,
+        )
+    ):
+        law[row] = np.broadcast_to(values, shape)[piece]
+    return law, share, transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,39 +140,33 @@ def check_free_effort(game: LeaderboardGame, *, compiled: bool = True) -> FreePr
     )
 
 
-def _slices(batch: int) -> Iterator[slice]:
-    return (slice(start, min(start + _SLICE, batch)) for start in range(0, batch, _SLICE))
-
-
 def _compiled_margins(game: LeaderboardGame) -> FreeProfileCheck:
     from solvers.kernels import free_profile_margins
+    from solvers.margin_kernels import climb_margins
 
     shape = game.head_start.shape
     margins, ranks = np.empty(shape), np.empty(shape, dtype=np.int64)
-    bounds = np.empty((2, game.batch))
-    curve, cost = game.curve, game.cost
-    assert isinstance(curve, GeneralizedLogit) and isinstance(cost, PowerCost)
-    laws = (
-        [np.broadcast_to(p, shape) for p in (curve.lower, curve.upper, curve.intercept, curve.slope)],
-        [np.broadcast_to(p, shape) for p in (cost.scale, cost.exponent, cost.free, cost.entry_fee)],
-        [game.head_start, game.effort_cap],
-    )
+    bounds, settled = np.empty((2, game.batch)), np.ones(game.batch, dtype=np.bool_)
+    split = game.ties is TieRule.SPLIT
 
     def run(piece: slice) -> None:
-        # stacked slice by slice: the working set stays in cache and memory does not grow with the batch
-        stacked = [np.stack([p[piece] for p in law]) for law in laws]
-        tie_order, prizes = (np.ascontiguousarray(x[piece]) for x in (game.tie_order, game.prizes))
-        curves, costs, places = stacked
-        free_profile_margins(
-            curves, costs, places, prizes, tie_order, margins[piece], ranks[piece], bounds[:, piece], _EFFORT_ULPS
-        )
+        # laid out slice by slice: the working set stays in cache and memory does not grow with the batch
+        law, share, transfer = kernel_law(game, piece)
+        prizes, tie_order = plain(game.prizes[piece]), plain(game.tie_order[piece])
+        within = np.empty((2, len(prizes)))
+        out = margins[piece], ranks[piece], within
+        if split or (share > 0 and transfer < 1):
+            climb_margins(law, split, share, transfer, prizes, tie_order, EFFORT_ULPS, *out, settled[piece])
+        else:
+            free_profile_margins(law[:4], law[4:8], law[8:], prizes, tie_order, *out, EFFORT_ULPS)
+        bounds[:, piece] = within
 
-    pieces = list(_slices(game.batch))
-    if len(pieces) == 1:
-        run(pieces[0])
-    else:
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(run, pieces))
+    each_slice(game.batch, _SLICE, run)
+    others = np.flatnonzero(~settled)
+    if len(others):  # digits run out at a ceiling
+        general = check_free_effort(select(game, others), compiled=False)
+        margins[others], ranks[others] = general.margins, general.ranks
+        bounds[0, others], bounds[1, others] = general.lowest, general.highest
     return FreeProfileCheck(margins, ranks, bounds[0], bounds[1])
 
 

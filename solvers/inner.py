@@ -20,6 +20,7 @@ from solvers.claims import MixedCertificate, NoisyCertificate, RoundedCertificat
 from solvers.noisy import solve_noisy
 from solvers.pure import solve_pure
 from solvers.rounded import solve_rounded
+from solvers.rounded_batch import solve_rounded_batch
 
 __all__ = ["AnyCertificate", "InnerAnswer", "solve_inner"]
 
@@ -139,16 +140,10 @@ def _answer(
 
 
 def _rounded(game: LeaderboardGame, node_budget: int) -> InnerAnswer:
-    """One game after another; of several equilibria the one that costs least, then the first."""
-    answers = [solve_rounded(select(game, [b]), node_budget=node_budget) for b in range(game.batch)]
-    efforts = np.zeros(game.head_start.shape)
-    gain, margin = np.empty(game.head_start.shape), np.empty(game.batch)
-    for b, found in enumerate(answers):
-        gain[b] = found.gains(found.cheapest_levels())
-        margin[b] = -gain[b].max()
-        if found.profiles:
-            efforts[b] = found.efforts(found.cheapest())
-            margin[b] = -found.gains(found.profiles[found.cheapest()]).max()
-    codes = np.array([_STATUSES.index(found.status) for found in answers])
-    tolerance = np.array([found.tolerance for found in answers])
-    return _answer(game, codes, efforts, margin, gain, tolerance, lambda b: answers[b].certificate())
+    """Of several equilibria the one that costs least, then the first; certificates are made when asked for."""
+    found = solve_rounded_batch(game, node_budget=node_budget)
+
+    def certify(b: int) -> AnyCertificate:
+        return solve_rounded(select(game, [b]), node_budget=node_budget).certificate()
+
+    return _answer(game, found.codes, found.efforts, found.margin, found.gain, found.tolerance, certify)

@@ -12,21 +12,11 @@ from typing import Any
 import numba as nb
 import numpy as np
 
+from solvers.curve_kernels import score_pair
+
 __all__ = ["first_refuted", "free_profile_margins", "prize_of_option", "profile_margin"]
 
 _jit = nb.njit(cache=True, nogil=True, error_model="numpy")
-
-
-@_jit
-def _score_pair(lower: float, upper: float, intercept: float, slope: float, effort: float) -> Any:
-    """lower + (upper - lower) / (1 + exp(-x)), x = intercept + slope log(1 + effort), as two floats."""
-    x = intercept + slope * math.log1p(effort)
-    small = math.exp(-abs(x))
-    part = (upper - lower) * (small / (1.0 + small))
-    base, shift = (upper, -part) if x >= 0 else (lower, part)
-    total = base + shift
-    shadow = total - base
-    return total, (base - (total - shadow)) + (shift - shadow)
 
 
 @_jit
@@ -60,7 +50,7 @@ def free_profile_margins(
         for i in range(n):
             scale, free, fee, cap = cost[0, b, i], cost[2, b, i], cost[3, b, i], place[1, b, i]
             z = 0.0 if fee > 0 else (min(free, cap) if scale > 0 else cap)
-            hi[i], lo[i] = _score_pair(
+            hi[i], lo[i] = score_pair(
                 curve[0, b, i], curve[1, b, i], curve[2, b, i], curve[3, b, i], place[0, b, i] + z
             )
             k = i
@@ -87,7 +77,7 @@ def free_profile_margins(
                 finite_cap = cap < np.inf
                 cap_hi, cap_lo = np.inf, 0.0
                 if finite_cap:
-                    cap_hi, cap_lo = _score_pair(lower, upper, intercept, slope, start + cap)
+                    cap_hi, cap_lo = score_pair(lower, upper, intercept, slope, start + cap)
                 for t in range(r - 1, -1, -1):
                     gain = prizes[b, t] - prizes[b, r]
                     if gain <= 0:

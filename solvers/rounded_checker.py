@@ -214,8 +214,11 @@ def _proof_holds(board: Board, table: _Table, certificate: RoundedCertificate) -
             left[developer] = [k for k in left[developer] if k != level]
         elif developer >= 0:
             stack.pop()
-            for k in reversed(left[developer]):
-                stack.append([*map(list, left[:developer]), [k], *map(list, left[developer + 1 :])])
+            parts = [k for k in left[developer] if k >= better], [k for k in left[developer] if k < better]
+            if not all(parts):
+                return Check(name, False, f"a branch at level {better} of developer {developer} divides nothing")
+            for part in reversed(parts):
+                stack.append([*map(list, left[:developer]), part, *map(list, left[developer + 1 :])])
         else:
             stack.pop()
             if developer == -1 and all(left):
