@@ -21,6 +21,10 @@ from solvers.inner import AnyCertificate, solve_inner
 __all__ = ["Board", "Evaluated", "Measured", "Stated", "card_of", "digest", "rungs"]
 
 
+NODES = 250
+"""Branches per drawn game while searching: few games take more, and those that do take as long as a thousand others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stated:
     """A protocol's answer on the population as stated.
@@ -50,15 +54,20 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What protocols are tried on: the population as stated, and its draws, the same for every protocol."""
+    """What protocols are tried on: the population as stated, and its draws, the same for every protocol.
+
+    node_budget : branches to visit per drawn game that needs a search; beyond it the game is UNKNOWN, which counts as
+        no equilibrium and is said. What is recommended is scored anew with the solver's own, larger budget.
+    """
 
     stated: Population
     drawn: Population
+    node_budget: int = NODES
 
     def measure(self, protocol: Protocol, start: int, stop: int) -> Measured:
         """Play draws `start` to `stop`; a protocol that contradicts itself or the population is an answer, too."""
         try:
-            outcomes = play(protocol, population_slice(self.drawn, start, stop))
+            outcomes = play(protocol, population_slice(self.drawn, start, stop), node_budget=self.node_budget)
         except ValueError as error:
             return Measured(start, stop, {}, np.empty(0, dtype=np.int64), str(error))
         return Measured(start, stop, outcomes.values, outcomes.equilibrium.codes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from designer.evaluation import Board, Evaluated
+from designer.evaluation import NODES, Board, Evaluated
 from designer.goal import Goal
 from designer.problem import Problem
 from designer.protocol import Protocol
@@ -97,6 +97,7 @@ def problem_of(
         "front_sampler": choose_sampler(sampler, space, goal, front=True),
         "in_flight": in_flight,
         "first_draws": first_draws,
+        "node_budget": NODES,
         "start_from": [protocol.document() for protocol in start_from],
     }
     return Problem(developers, space, goal, prior or RosterPrior(), draws, seed, chosen)
@@ -121,7 +122,7 @@ def directions_of(problem: Problem, *, front: bool) -> list[Direction]:
 
 def workers_for(problem: Problem, workers: int = 1, cluster: str | None = None) -> AbstractContextManager[Workforce]:
     """This process alone, so many processes on this machine, or a Dask cluster, on the problem's draws."""
-    board = Board(problem.population, problem.drawn())
+    board = Board(problem.population, problem.drawn(), problem.search["node_budget"])
     if cluster is not None:
         from designer.cluster import on_cluster
 

@@ -54,6 +54,9 @@ def direction(metric: str) -> Direction:
 _FORGIVEN = 1.0
 """Standard errors by which a constraint may be missed before all draws are seen."""
 
+_REMEMBERED = 200
+"""Trials of which the sampler is told whatever became of them."""
+
 _NUMBER = "number"
 
 
@@ -207,18 +210,19 @@ class _Race:
         for k in range(first):
             frozen = known[k]
             self.done[k] = _Done(frozen, told_of(frozen), _standings(frozen))
-            if k < first - self.plan.in_flight:
-                self.study.add_trial(frozen)
-                self.told = k + 1
-                continue
-            running = create_trial(
-                state=TrialState.RUNNING,
+            told = k < first - self.plan.in_flight
+            state = TrialState.FAIL if self._forgettable(k, frozen) else frozen.state
+            again = create_trial(
+                state=state if told else TrialState.RUNNING,
+                values=frozen.values if told and state is TrialState.COMPLETE else None,
                 params=frozen.params,
                 distributions=frozen.distributions,
-                system_attrs=frozen.system_attrs,
+                system_attrs={a: v for a, v in frozen.system_attrs.items() if not a.startswith("constraints")},
                 intermediate_values=frozen.intermediate_values,
+                constraints=self._constraints(frozen),
             )
-            self.study.add_trial(running)
+            self.study.add_trial(again)
+            self.told = k + 1 if told else self.told
         return first
 
     # -- one trial ----------------------------------------------------------------------------------------------------
@@ -261,17 +265,37 @@ class _Race:
 
     def tell(self, k: int) -> None:
         """Tell Optuna how trial k went."""
+        from optuna.trial import TrialState
+
         self.finish(k)
         done, trial = self.done[k], self.asked.pop(k, None)
         state = done.frozen.state
         if trial is not None:
             for step, value in done.frozen.intermediate_values.items():
                 trial.report(value, step)
-            for name, violation in done.frozen.constraints.items():
+            for name, violation in self._constraints(done.frozen).items():
                 trial.set_constraint(name, violation)
-        values = None if state.name == "PRUNED" else done.frozen.values
+        if self._forgettable(k, done.frozen):
+            state = TrialState.FAIL
+        values = done.frozen.values if state is TrialState.COMPLETE else None
         self.study.tell(trial if trial is not None else k, values, state=state)
         self.told = k + 1
+
+    def _forgettable(self, k: int, frozen: FrozenTrial) -> bool:
+        """Whether the sampler can do without trial k: of those dropped early it sees the first, then every fourth.
+
+        TPE models where the bad ones are, for which a fair part of them is enough; going through all of them for every
+        proposal takes longer than the games.
+        """
+        many = self.plan.sampler == "tpe" and k >= _REMEMBERED and k % 4 != 0
+        return many and frozen.state.name == "PRUNED"
+
+    def _constraints(self, frozen: FrozenTrial) -> dict[str, float]:
+        """What the sampler is told of what is missed: each constraint where it models them one by one, else their sum,
+        which is all that TPE and NSGA look at and which they would add up anew for every trial and proposal."""
+        if self.plan.sampler == "gp":
+            return dict(frozen.constraints)
+        return {"missed": sum(max(v, 0.0) for v in frozen.constraints.values())}
 
     def _advance(self, live: _Live, found: Any) -> None:
         if isinstance(found, str):

@@ -143,7 +143,7 @@ class _Processes:
         self._given = {wanted: (task, self._start(task)) for wanted, (task, _) in self._given.items()}
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import cProfile
 import os
 import platform
-import pstats
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
@@ -127,24 +126,16 @@ def _whole(name: str, space: Space, target: float) -> dict[str, Any]:
 
 
 def _profile() -> dict[str, Any]:
-    """Share of CPU time inside compiled code, over one search in this process; what the profiler itself costs is
-    counted as outside."""
+    """Share of CPU time inside compiled code, over one search in this process, by a clock around every call of it."""
     problem = _problem(deterministic_space())
+    os.environ["TRUERANK_THREADS"] = "1"
     with workers_for(problem) as workforce:
         optimum_of(problem, _PROFILED, workforce)  # compile, or load what is compiled
-    kernels = _compiled()
-    os.environ["TRUERANK_THREADS"] = "1"
-    profile = cProfile.Profile(time.process_time)
-    with workers_for(problem) as workforce:
-        profile.enable()
-        optimum_of(problem, _TRIALS, workforce)
-        profile.disable()
-    stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]
     inside: dict[str, float] = {}
-    for key, (_, _, own, _, _) in stats.items():
-        if key in kernels:
-            inside[kernels[key]] = inside.get(kernels[key], 0.0) + own
-    total = sum(own for _, _, own, _, _ in stats.values())
+    with _timed_kernels(inside), workers_for(problem) as workforce:
+        start = time.process_time()
+        optimum_of(problem, _TRIALS, workforce)
+        total = time.process_time() - start
     share = sum(inside.values()) / total
     most = sorted(inside.items(), key=lambda item: -item[1])[:4]
     return {
@@ -157,18 +148,36 @@ def _profile() -> dict[str, Any]:
     }
 
 
-def _compiled() -> dict[tuple[str, int, str], str]:
-    """Every compiled function of ours, by the key under which the profiler knows it."""
+@contextmanager
+def _timed_kernels(spent: dict[str, float]) -> Iterator[None]:
+    """Every compiled function of ours adds the CPU time of its calls from Python to `spent`, by name."""
     from numba.core.registry import CPUDispatcher
 
-    found = {}
-    for name, module in list(sys.modules.items()):
-        if name.split(".")[0] in {"followers", "solvers", "designer"}:
-            for value in vars(module).values():
-                if isinstance(value, CPUDispatcher):
-                    code = value.py_func.__code__
-                    found[(code.co_filename, code.co_firstlineno, code.co_name)] = code.co_name
-    return found
+    def timed(kernel: Any) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            start = time.thread_time()
+            try:
+                return kernel(*arguments)
+            finally:
+                name = kernel.py_func.__name__
+                spent[name] = spent.get(name, 0.0) + time.thread_time() - start
+
+        return call
+
+    found = [
+        (module, name, value)
+        for key, module in list(sys.modules.items())
+        if key.split(".")[0] in {"followers", "solvers", "designer"}
+        for name, value in list(vars(module).items())
+        if isinstance(value, CPUDispatcher)
+    ]
+    for module, name, value in found:
+        setattr(module, name, timed(value))
+    try:
+        yield
+    finally:
+        for module, name, value in found:
+            setattr(module, name, value)
 
 
 @dataclass(frozen=True, slots=True)
