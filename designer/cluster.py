@@ -96,7 +96,7 @@ def on_cluster(board: Board, where: str, workers: int) -> Iterator[Workforce]:
         stack.enter_context(dask.config.set(settings))
         try:
             if where == "local":
-                local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+                local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0")
                 client = Client(stack.enter_context(local))
             else:
                 client = Client(where, timeout="10s")

@@ -323,6 +323,8 @@ class _Race:
         which is all that TPE and NSGA look at and which they would add up anew for every trial and proposal."""
         if self.plan.sampler == "gp":
             return dict(frozen.constraints)
+        if not frozen.constraints or self.plan.sampler == "cma-es":  # it is chosen only where there are none
+            return {}
         return {"missed": sum(max(v, 0.0) for v in frozen.constraints.values())}
 
     def _advance(self, live: _Live, found: Any) -> None:
