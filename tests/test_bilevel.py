@@ -30,7 +30,7 @@ def asked(domains: dict[str, Domain], goal: Goal, n: int = 6) -> Problem:
 
 
 def test_without_a_goal_for_the_ranking_it_meets_the_joint_design() -> None:
-    """Every combination of the other knobs is designed jointly: nothing is cheaper, the bound is the least of theirs."""
+    """Every combination of the other knobs is designed jointly: nothing is cheaper, the bound is the least."""
     problem = asked({"tune_steps": Range(0.0, 20_000.0), "tiers": Choice(BANDS)}, Goal(at_least={}))
     found = search_bilevel(problem, InnerCosts(UNIT), 40)
     designs = [design_jointly(problem.population, Protocol(tiers=bands), UNIT, upto=20_000.0) for bands in BANDS]
