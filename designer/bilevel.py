@@ -150,6 +150,9 @@ class _Inner:
     """Solves for prizes and audits; protocols that differ in nothing else are solved once."""
 
     def __init__(self, problem: Problem, costs: InnerCosts) -> None:
+        if not (np.isfinite(costs.margin) and costs.margin >= 0):
+            raise ValueError(f"margin = {costs.margin:g}; must be a finite number that is not negative")
+        AuditPlan((1.0,), costs.items or 1, costs.level, costs.fine)  # refuses what is out of range
         self.problem, self.costs = problem, costs
         self.population: Population = problem.population
         self.seen: dict[Protocol, BilevelTrial] = {}

@@ -1,9 +1,10 @@
-"""The command line of exact design: `truerank design budget | prizes | tiers | joint`."""
+"""The command line of exact design: `truerank design budget | prizes | tiers | joint | search`."""
 
 from __future__ import annotations
 
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -259,3 +260,53 @@ def design_joint(
         if output is not None:
             print(f"wrote {output}" if design.protocol else f"nothing written to {output}: nothing deters")
     raise typer.Exit(SOLVED if confirmed is not None and confirmed.report.passed and design.gap <= gap else UNDECIDED)
+
+
+@design_app.command("search")
+def design_search(
+    study: Annotated[Path, typer.Argument(help="Study file: its space, goal and limits.", show_default=False)],
+    compute_cost: Annotated[float, typer.Option(help="Cost of a tuning step per billion parameters.")],
+    prize_cost: Annotated[float, typer.Option(help="Cost of a prize unit by which prizes move.")] = 1.0,
+    audit_cost: Annotated[float, typer.Option(help="Cost of an expected audit a round.")] = 1.0,
+    items: Annotated[int, typer.Option(min=0, help="Fresh items per audit; 0: no audits.")] = 0,
+    level: Annotated[float, typer.Option(help="Level of the one-sided exact binomial test.")] = 0.01,
+    fine: Annotated[float, typer.Option(help="Fine of a flagged entry, prize units.")] = 0.0,
+    margin: Promise = 0.0,
+    trials: Annotated[int, typer.Option(min=1, help="Protocols to try.")] = 100,
+    seed: Seed = 0,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the protocol to this TOML file.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Search a study's other knobs, with prizes and audits solved for exactly; how much cheaper any could be.
+
+    Example: truerank design search examples/study.toml --compute-cost 1e-6 -o plan.toml
+    """
+    from designer.bilevel import InnerCosts
+    from designer.joint_design import UnitCosts
+    from followers.errors import InputError
+    from studies.bilevel import bilevel_document, print_bilevel, run_bilevel, subject_of
+    from studies.design import confirm
+    from studies.files import read_study, write_toml
+    from studies.tables import progress_bar
+
+    what = read_study(study)
+    try:
+        costs = InnerCosts(UnitCosts(compute_cost, prize_cost, audit_cost), items, level, fine, margin)
+    except ValueError as error:
+        raise InputError(str(error).replace("design joint", "design search")) from None
+    try:
+        with progress_bar(terminal(stderr=True), "searching") as progress:
+            found = run_bilevel(str(study), what, costs, trials=trials, seed=seed, progress=progress)
+    except RuntimeError as error:
+        raise stopped(str(study), error) from None
+    designed = found.best.protocol if found.best is not None else None
+    confirmed = confirm(subject_of(what, designed), designed) if designed is not None else None
+    if output is not None and designed is not None:
+        write_toml(output, designed.document())
+    if as_json:
+        print(json.dumps(bilevel_document(found, confirmed)))
+    else:
+        print_bilevel(terminal(), str(study), found, confirmed)
+        if output is not None:
+            print(f"wrote {output}" if designed else f"nothing written to {output}: no protocol meets the goal")
+    raise typer.Exit(SOLVED if confirmed is not None and confirmed.report.passed else UNDECIDED)
