@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from designer.problem import Problem, differing, identity, read_problem
 from designer.quiet import quiet_optuna
 from designer.search import directions_of
+from designer.told import NUMBER
 from followers.errors import InputError
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _trials(study: optuna.Study, shown: str) -> dict[int, FrozenTrial]:
     """Finished trials by the number under which they were proposed."""
     found: dict[int, FrozenTrial] = {}
     for trial in study.get_trials(deepcopy=False):
-        number = trial.user_attrs.get("number")
+        number = trial.user_attrs.get(NUMBER)
         if number is None or not trial.state.is_finished():
             raise InputError(f"{shown}: study {study.study_name!r} holds a trial that this program did not write")
         if number in found:

@@ -18,7 +18,6 @@ from typing import Protocol as Interface
 
 import numpy as np
 
-from designer.documents import card_document, read_card, read_protocol
 from designer.evaluation import Board, Evaluated, Measured, Stated, card_of, digest, rungs
 from designer.goal import Goal
 from designer.limits import overruns
@@ -26,6 +25,7 @@ from designer.protocol import Protocol
 from designer.samplers import sampler_of
 from designer.scorecard import LARGER_IS_BETTER, METRICS, Figure, Scorecard
 from designer.space import Space
+from designer.told import attributes_of, standings_of, told_of
 from designer.workforce import Workforce
 from followers.population import Population
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-__all__ = ["FIRST_DRAWS", "IN_FLIGHT", "Log", "Plan", "Progress", "no_log", "run_trials", "told_of"]
+__all__ = ["FIRST_DRAWS", "IN_FLIGHT", "Log", "Plan", "Progress", "no_log", "run_trials"]
 
 IN_FLIGHT = 8
 """Trials proposed before the first of them is told."""
@@ -59,8 +59,6 @@ _MOVED = 0.7
 
 _REMEMBERED = 200
 """Trials of which the sampler is told whatever became of them."""
-
-_NUMBER = "number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +210,7 @@ class _Race:
             first += 1
         for k in range(first):
             frozen = known[k]
-            self.done[k] = _Done(frozen, told_of(frozen), _standings(frozen))
+            self.done[k] = _Done(frozen, told_of(frozen), standings_of(frozen))
             told = k < first - self.plan.in_flight
             state = TrialState.FAIL if self._forgettable(k, frozen) else frozen.state
             again = create_trial(
@@ -249,7 +247,7 @@ class _Race:
         live = _Live(k, trial, protocol, datetime.now())
         known = self.log.known.get(k)
         if known is not None and known.params == trial.params:  # it was finished before an earlier one was
-            self.done[k] = _Done(known, told_of(known), _standings(known))
+            self.done[k] = _Done(known, told_of(known), standings_of(known))
             return
         over = {f"limit on {n}": v for n, v in overruns(self.space.limits, protocol, self.population).items()}
         if any(v > 0 for v in over.values()):
@@ -423,52 +421,7 @@ class _Race:
             params=drafted.params,
             distributions=drafted.distributions,
             system_attrs={k: v for k, v in drafted.system_attrs.items() if not k.startswith("fixed_params")},
-            user_attrs=_attributes(live, evaluated),
+            user_attrs=attributes_of(live.number, live.standings, evaluated),
             intermediate_values=reached,
             constraints=dict(evaluated.violations),
         )
-
-
-def _attributes(live: _Live, evaluated: Evaluated) -> dict[str, Any]:
-    """What a stored trial says of itself, readable in a dashboard."""
-    stated = evaluated.stated
-    return {
-        _NUMBER: live.number,
-        "protocol": evaluated.protocol.sentence(),
-        "protocol_file": evaluated.protocol.document(),
-        "scorecard": card_document(evaluated.scorecard),
-        "draws": evaluated.scorecard.draws,
-        "every_draw": evaluated.full,
-        "equilibrium": stated.status if stated else "not played",
-        "stability_margin": _number(stated.margin) if stated else None,
-        "largest_gain": stated.gain if stated else None,
-        "standings": live.standings,
-        "note": evaluated.note,
-        "certificate_sha256": evaluated.digest,
-    }
-
-
-def _number(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
-def told_of(frozen: FrozenTrial) -> Evaluated:
-    """What a stored trial says."""
-    kept = frozen.user_attrs
-    protocol = read_protocol(kept["protocol_file"])
-    margin = kept["stability_margin"]
-    played = kept["equilibrium"] != "not played"
-    stated = Stated(kept["equilibrium"], float("nan") if margin is None else margin, kept["largest_gain"] or 0.0)
-    return Evaluated(
-        protocol=protocol,
-        scorecard=read_card(kept["scorecard"], protocol),
-        violations=dict(frozen.constraints),
-        full=kept["every_draw"],
-        stated=stated if played else None,
-        note=kept["note"],
-        digest=kept["certificate_sha256"],
-    )
-
-
-def _standings(frozen: FrozenTrial) -> tuple[tuple[float, float], ...]:
-    return tuple((float(missed), float(value)) for missed, value in frozen.user_attrs["standings"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from designer.evaluation import Evaluated
 from designer.ledger import StudyLog, read
 from designer.problem import Problem
-from designer.trials import told_of
+from designer.told import told_of
 from followers.errors import InputError
 from studies.propose import Proposal, conclude
 

@@ -20,7 +20,7 @@ from designer.problem import identity, read_problem
 from designer.samplers import SAMPLERS, START, choose_sampler, quasi_random
 from designer.scorecard import play, scorecard
 from designer.search import front_of, optimum_of, problem_of, result_of, search, workers_for
-from designer.trials import told_of
+from designer.told import told_of
 from designer.warm_starts import warm_starts
 from followers.errors import InputError
 from followers.load import load
