@@ -85,7 +85,8 @@ _NEEDS = {"gp": "torch", "cma-es": "cmaes"}
 def choose_sampler(wanted: str, space: Space, goal: Goal, *, front: bool) -> str:
     """The sampler's name; `auto` picks by what is wanted and by the space.
 
-    A front: NSGA-II for two figures, NSGA-III for more. One figure: CMA-ES where every knob is continuous and nothing
+    A front: TPE for two figures (Ozaki et al. 2022; at 500 trials it is ahead of NSGA-II in `truerank bench search`),
+    NSGA-III for more. One figure: CMA-ES where every knob is continuous and nothing
     constrains (it knows no constraints), else TPE.
 
     Raises
@@ -94,7 +95,7 @@ def choose_sampler(wanted: str, space: Space, goal: Goal, *, front: bool) -> str
     """
     if wanted == "auto":
         if front:
-            return "nsga-ii" if len(goal.front) == 2 else "nsga-iii"
+            return "tpe" if len(goal.front) == 2 else "nsga-iii"
         free = space.continuous and not goal.constrained and not space.limits and space.dimensions() > 1
         return "cma-es" if free and find_spec("cmaes") else "tpe"
     if wanted not in SAMPLERS:

@@ -260,8 +260,8 @@ def pareto_front(
 ) -> tuple[Evaluated, ...]:
     """The Pareto front of the goal's front figures, by default (Kendall tau-b, designer's cost), from the cheapest on.
 
-    By NSGA-II for two figures, NSGA-III for more; see `search` and `front_of`. Deb et al. (2002), IEEE Trans. Evol.
-    Comput. 6(2).
+    By multi-objective TPE for two figures, NSGA-III for more; see `search` and `front_of`. Ozaki et al. (2022), JAIR
+    73; Deb & Jain (2014), IEEE Trans. Evol. Comput. 18(4).
     """
     problem = problem_of(
         developers,

@@ -54,6 +54,9 @@ def direction(metric: str) -> Direction:
 _FORGIVEN = 1.0
 """Standard errors by which a constraint may be missed before all draws are seen."""
 
+_ALONE = frozenset({"random", "gp", "cma-es"})
+"""Samplers that are not helped out by steps from the best: by name a baseline, or with a finer model of their own."""
+
 _MOVED = 0.7
 """Probability with which a step from the best trial moves each number."""
 
@@ -230,7 +233,7 @@ class _Race:
 
     def propose(self, k: int, parameters: Mapping[str, Any] | None) -> None:
         """Propose trial k and give out its first draws."""
-        if parameters is None and self.plan.sampler == "tpe" and k % 3 == 2:
+        if parameters is None and self.plan.sampler not in _ALONE and k % 3 == 2:
             parameters = self._near_best(k)
         if parameters is not None:
             self.study.enqueue_trial(dict(parameters))
@@ -266,8 +269,8 @@ class _Race:
         told = [d for d in (self.done[j] for j in range(self.told)) if d.standings and d.evaluated.full]
         if not told:
             return None
-        best = min(told, key=lambda d: d.standings[-1]).frozen
         rng = np.random.default_rng([self.plan.seed, 3, k])
+        best = self._one_of_the_best(told, rng).frozen
         moved = dict(best.params)
         for name, domain in best.distributions.items():
             if isinstance(domain, FloatDistribution) and domain.low < domain.high and rng.random() < _MOVED:
@@ -278,6 +281,17 @@ class _Race:
                 at = float(np.exp(at) if domain.log else at)
                 moved[name] = min(max(at, domain.low), domain.high)
         return moved
+
+    def _one_of_the_best(self, told: Sequence[_Done], rng: np.random.Generator) -> _Done:
+        """The best trial told; on the way to a front one of those that no other beats, each as likely."""
+        holding = [d for d in told if d.evaluated.feasible and d.frozen.values is not None]
+        if len(self.plan.objectives) == 1 or not holding:
+            return min(told, key=lambda d: d.standings[-1])
+        signs = np.array([-1.0 if LARGER_IS_BETTER[m] else 1.0 for m in self.plan.objectives])
+        cost = np.array([d.frozen.values for d in holding]) * signs
+        no_worse = (cost[:, None] <= cost[None]).all(axis=2)
+        beaten = (no_worse & (cost[:, None] < cost[None]).any(axis=2)).any(axis=0)
+        return holding[int(rng.choice(np.flatnonzero(~beaten)))]
 
     def finish(self, k: int) -> None:
         """Wait until trial k is finished, moving on whatever is."""
