@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from designer.evaluation import Board
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
 __all__ = ["on_cluster"]
+
+_LOOK = 2.0  # seconds between two looks at what is at work
 
 _DEATHS = 10
 """Workers that may die on one task before the task itself is to blame."""
@@ -53,7 +55,9 @@ class _Cluster:
 
         wanted = list(futures)
         while not any(f.done() for f in wanted):
-            wait([remote for _, remote in self._given.values()], return_when="FIRST_COMPLETED")
+            # not for ever: what died with a worker may end neither way; and what was cancelled is given out again
+            with suppress(TimeoutError, CancelledError):
+                wait([remote for _, remote in self._given.values()], timeout=_LOOK, return_when="FIRST_COMPLETED")
             self._collect()
 
     def _collect(self) -> None:

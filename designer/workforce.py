@@ -7,6 +7,7 @@ that dies costs what it was working on: the work is given out again.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
@@ -66,6 +67,7 @@ def _settle_in(board: Board, threads: int) -> None:
     """What a worker process does first: keep the board, and leave when its parent is gone."""
     _kept[:] = [board]
     os.environ["TRUERANK_THREADS"] = str(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_leave_with, args=(parent.sentinel,), daemon=True).start()
