@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from typing import Protocol as Interface
@@ -110,7 +109,6 @@ class _Live:
     number: int
     trial: optuna.Trial
     protocol: Protocol
-    began: datetime
     pieces: list[Measured] = field(default_factory=list)
     stated: Stated | None = None
     standings: list[tuple[float, float]] = field(default_factory=list)
@@ -245,9 +243,9 @@ class _Race:
         try:
             protocol = self.space.suggest(trial)
         except ValueError as error:  # knobs that exclude each other
-            self._close(_Live(k, trial, self.space.base, datetime.now()), str(error))
+            self._close(_Live(k, trial, self.space.base), str(error))
             return
-        live = _Live(k, trial, protocol, datetime.now())
+        live = _Live(k, trial, protocol)
         known = self.log.known.get(k)
         if known is not None and known.params == trial.params:  # it was finished before an earlier one was
             self.done[k] = _Done(known, told_of(known), standings_of(known))
