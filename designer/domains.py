@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna.trial import BaseTrial
 
 __all__ = ["Choice", "Composite", "Domain", "Part", "Parts", "Range", "Simplex"]
 
@@ -50,7 +50,7 @@ class Range:
         value = min(max(value, self.low), self.high)
         return round(value) if self.whole else value
 
-    def suggest(self, trial: optuna.Trial, name: str) -> float | int:
+    def suggest(self, trial: BaseTrial, name: str) -> float | int:
         """A number, as Optuna proposes it."""
         return self.settle(trial.suggest_float(name, self.low, self.high, log=self.log))
 
@@ -89,7 +89,7 @@ class Choice:
         if not self.options:
             raise ValueError("choice: no options; give at least one")
 
-    def suggest(self, trial: optuna.Trial, name: str) -> Any:
+    def suggest(self, trial: BaseTrial, name: str) -> Any:
         """An option. Optuna stores numbers and strings: the position stands for the option."""
         return self.options[trial.suggest_categorical(name, list(range(len(self.options))))]
 
@@ -123,7 +123,7 @@ class Simplex:
         if not 0 <= self.least * self.size < 1:
             raise ValueError(f"shares: each of {self.size} at least {self.least:g}; they must sum to 1")
 
-    def suggest(self, trial: optuna.Trial, name: str) -> tuple[float, ...]:
+    def suggest(self, trial: BaseTrial, name: str) -> tuple[float, ...]:
         """Shares, as Optuna proposes them."""
         return self._shares([trial.suggest_float(f"{name}.{k + 1}", 0.0, 1.0) for k in range(self.size)])
 
@@ -209,7 +209,7 @@ class Parts:
                 chosen[name] = choose(name, domain)
         return chosen
 
-    def suggest(self, trial: optuna.Trial, name: str) -> Any:
+    def suggest(self, trial: BaseTrial, name: str) -> Any:
         """A value, its parts as Optuna proposes them; parts that do nothing are not proposed."""
         return self.composite.assemble(self._fill(lambda part, domain: domain.suggest(trial, f"{name}.{part}")))
 

@@ -14,9 +14,9 @@ from designer.protocol import Protocol
 from designer.scorecard import Scorecard, play, summary
 from followers.arrays import FloatArray, IntArray
 from followers.population import Population
-from followers.slices import population_slice
+from followers.slices import joined, population_slice
 from solvers.certificate import to_json
-from solvers.inner import AnyCertificate, solve_inner
+from solvers.inner import AnyCertificate, InnerAnswer, solve_inner
 
 __all__ = ["Board", "Evaluated", "Measured", "Stated", "card_of", "digest", "rungs"]
 
@@ -58,11 +58,16 @@ class Board:
 
     node_budget : branches to visit per drawn game that needs a search; beyond it the game is UNKNOWN, which counts as
         no equilibrium and is said. What is recommended is scored anew with the solver's own, larger budget.
+    together : the stated population, then the draws.
     """
 
     stated: Population
     drawn: Population
     node_budget: int = NODES
+    together: Population = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "together", joined(self.stated, self.drawn))
 
     def measure(self, protocol: Protocol, start: int, stop: int) -> Measured:
         """Play draws `start` to `stop`; a protocol that contradicts itself or the population is an answer, too."""
@@ -75,18 +80,32 @@ class Board:
     def state(self, protocol: Protocol) -> Stated:
         """Solve the population as stated."""
         try:
-            solved = solve_inner(protocol.induce(self.stated))
+            return _stated(solve_inner(protocol.induce(self.stated)))
         except ValueError:
             return Stated("unknown", float("nan"), 1.0)
-        margin = float(solved.margin[0])
-        known = margin if np.isfinite(margin) else 0.0  # unbounded: no deviation gains a prize; none: noise
-        # undecided is not settled: what is not known to exist misses by more than rounding, however it looks
-        gain = min(0.0, -known) if solved.exists[0] else max(-known, float(solved.tolerance[0]), 1e-12)
-        return Stated(solved.status(0).value, margin, gain)
+
+    def begin(self, protocol: Protocol, stop: int) -> tuple[Measured, Stated]:
+        """`measure` draws 0 to `stop`, and `state`: in one batch of games, the stated population being one of them."""
+        try:
+            outcomes = play(protocol, population_slice(self.together, 0, stop + 1), node_budget=self.node_budget)
+        except ValueError as error:
+            return Measured(0, stop, {}, np.empty(0, dtype=np.int64), str(error)), self.state(protocol)
+        codes = outcomes.equilibrium.codes
+        stated = self.state(protocol) if codes[0] == 2 else _stated(outcomes.equilibrium)  # with all its branches
+        return Measured(0, stop, {m: x[1:] for m, x in outcomes.values.items()}, codes[1:]), stated
 
     def certify(self, protocol: Protocol) -> AnyCertificate:
         """The certificate of the answer on the population as stated."""
         return solve_inner(protocol.induce(self.stated)).certify(0)
+
+
+def _stated(solved: InnerAnswer) -> Stated:
+    """The answer on the first game of a batch."""
+    margin = float(solved.margin[0])
+    known = margin if np.isfinite(margin) else 0.0  # unbounded: no deviation gains a prize; none: noise
+    # undecided is not settled: what is not known to exist misses by more than rounding, however it looks
+    gain = min(0.0, -known) if solved.exists[0] else max(-known, float(solved.tolerance[0]), 1e-12)
+    return Stated(solved.status(0).value, margin, gain)
 
 
 def digest(certificate: AnyCertificate) -> str:
@@ -101,13 +120,14 @@ def card_of(protocol: Protocol, pieces: Sequence[Measured]) -> Scorecard:
 
 
 def rungs(draws: int, first: int | None) -> tuple[int, ...]:
-    """Numbers of draws after which a search asks whether a protocol is worth more of them, doubling up to `draws`."""
-    steps = []
-    at = first if first is not None else draws
-    while at < draws:
-        steps.append(at)
-        at *= 2
-    return (*steps, draws)
+    """Numbers of draws after which a search asks whether a protocol is worth more of them: each four times the one
+    before, up to `draws`, the first at least `first`; None: all draws at once."""
+    if first is None or draws < 2 * first:
+        return (draws,)
+    steps = [draws]
+    while len(steps) < 2 or steps[0] >= 4 * first:
+        steps.insert(0, max(first, -(-steps[0] // 4)))
+    return tuple(steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,14 @@ from followers.errors import InputError
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-__all__ = ["SAMPLERS", "START", "choose_sampler", "quasi_random", "sampler_of"]
+__all__ = ["MODELLED", "SAMPLERS", "START", "choose_sampler", "quasi_random", "sampler_of"]
 
 START = 16
 """Quasi-random protocols (Sobol's sequence) at the start of a search, after those it starts from."""
+
+MODELLED = 128
+"""Trials that TPE proposes where `auto` chose it, before steps from the best take over: its model goes through all
+trials for every proposal, which by then takes longer than to play what it proposes."""
 
 Make = Callable[[int, Space], "BaseSampler"]
 
@@ -74,20 +78,22 @@ SAMPLERS: Mapping[str, Make] = {
     "nsga-ii": _nsga2,
     "nsga-iii": _nsga3,
     "random": _random,
+    "evolution": _random,
 }
 """By the name a user gives: multivariate TPE (Watanabe 2023), Gaussian processes (needs torch), CMA-ES (Hansen 2016),
-NSGA-II (Deb et al. 2002), NSGA-III (Deb & Jain 2014), and uniform draws."""
+NSGA-II (Deb et al. 2002), NSGA-III (Deb & Jain 2014), uniform draws, and steps from the best (`designer.evolution`),
+which begin where nothing is known yet."""
 
-_FRONTS = ("nsga-ii", "nsga-iii", "tpe", "random")
+_FRONTS = ("nsga-ii", "nsga-iii", "tpe", "random", "evolution")
 _NEEDS = {"gp": "torch", "cma-es": "cmaes"}
 
 
-def choose_sampler(wanted: str, space: Space, goal: Goal, *, front: bool) -> str:
-    """The sampler's name; `auto` picks by what is wanted and by the space.
+def choose_sampler(wanted: str, space: Space, goal: Goal, *, front: bool) -> tuple[str, int | None]:
+    """The sampler's name, and how many trials it proposes before steps from the best take over (None: all).
 
-    A front: TPE for two figures (Ozaki et al. 2022; at 500 trials it is ahead of NSGA-II in `truerank bench search`),
-    NSGA-III for more. One figure: CMA-ES where every knob is continuous and nothing
-    constrains (it knows no constraints), else TPE.
+    `auto` picks by what is wanted and by the space. A front: TPE for two figures (Ozaki et al. 2022), NSGA-III for
+    more. One figure: CMA-ES where every knob is continuous and nothing constrains (it knows no constraints), else TPE.
+    TPE only begins the search, with `MODELLED` trials.
 
     Raises
     ------
@@ -95,14 +101,14 @@ def choose_sampler(wanted: str, space: Space, goal: Goal, *, front: bool) -> str
     """
     if wanted == "auto":
         if front:
-            return "tpe" if len(goal.front) == 2 else "nsga-iii"
+            return ("tpe", MODELLED) if len(goal.front) == 2 else ("nsga-iii", None)
         free = space.continuous and not goal.constrained and not space.limits and space.dimensions() > 1
-        return "cma-es" if free and find_spec("cmaes") else "tpe"
+        return ("cma-es", None) if free and find_spec("cmaes") else ("tpe", MODELLED)
     if wanted not in SAMPLERS:
         raise InputError(f"sampler {wanted!r}: no such sampler; allowed: auto, {', '.join(SAMPLERS)}")
-    if front:
-        return wanted if wanted in _FRONTS else choose_sampler("auto", space, goal, front=True)
-    if wanted == "cma-es" and (goal.constrained or space.limits or not space.continuous):
+    if front and wanted not in _FRONTS:
+        return choose_sampler("auto", space, goal, front=True)
+    if not front and wanted == "cma-es" and (goal.constrained or space.limits or not space.continuous):
         raise InputError(
             "sampler 'cma-es': it knows neither constraints nor choices; use auto, or a goal without constraints "
             "(at_least = {}, steady = false) over ranges only"
@@ -112,7 +118,7 @@ def choose_sampler(wanted: str, space: Space, goal: Goal, *, front: bool) -> str
         raise InputError(
             f"sampler {wanted!r}: needs the package {needed}, which is not installed; pip install {needed}"
         )
-    return wanted
+    return wanted, 0 if wanted == "evolution" else None
 
 
 def sampler_of(name: str, space: Space, seed: int, number: int) -> BaseSampler:

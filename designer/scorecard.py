@@ -62,6 +62,8 @@ LARGER_IS_BETTER: Mapping[str, bool] = {
 }
 """What "better" means for each figure of a scorecard (`designer.scorecard.METRICS`)."""
 
+_UNDEFINED = "undefined in every draw"
+
 _BOARDS = 400
 """Noisy boards drawn per population where expectations have no closed form."""
 
@@ -168,19 +170,27 @@ def _shown(
 
 def summarise(values: FloatArray, *, reason: str = "") -> Figure:
     """Mean and standard error over draws, leaving out undefined (NaN) ones; infinite means stay infinite."""
-    defined = values[~np.isnan(values)]
-    if not len(defined):
-        return Figure(None, None, 0, reason or "undefined in every draw")
-    if not np.all(np.isfinite(defined)):
-        finite = defined[np.isfinite(defined)]
-        mean = float(defined.mean()) if len(finite) == 0 else float(finite.mean())
-        note = f"{len(defined) - len(finite)} of {len(defined)} draws unbounded (no deviation gains a prize), left out"
-        return Figure(mean if len(finite) else None, _stderr(finite), len(finite), note)
-    return Figure(float(defined.mean()), _stderr(defined), len(defined))
+    return _figures(values[None], [reason or _UNDEFINED])[0]
 
 
-def _stderr(values: FloatArray) -> float | None:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+def _figures(values: FloatArray, reasons: Sequence[str]) -> list[Figure]:
+    """`summarise` for figures (M, B), with the reason why each is undefined if it is."""
+    from designer.summary_kernels import moments
+
+    counts = np.empty((len(values), 2), dtype=np.int64)
+    means, errors = np.empty(len(values)), np.empty(len(values))
+    moments(np.require(values, np.float64, ["C", "W"]), counts, means, errors)
+    figures = []
+    rows = zip(counts.tolist(), means.tolist(), errors.tolist(), reasons, strict=True)
+    for (defined, finite), mean, error, reason in rows:
+        if not defined:
+            figures.append(Figure(None, None, 0, reason))
+            continue
+        note, stderr = "", error if finite > 1 else None
+        if finite < defined:
+            note = f"{defined - finite} of {defined} draws unbounded (no deviation gains a prize), left out"
+        figures.append(Figure(mean if finite else None, stderr, finite, note))
+    return figures
 
 
 def scorecard(outcomes: Outcomes) -> Scorecard:
@@ -199,12 +209,9 @@ def summary(protocol: Protocol, values: Mapping[str, FloatArray], codes: IntArra
             "wasted_effort": "the prize pool is not positive",
             "margin": no_margin,
         }
-    return Scorecard(
-        protocol=protocol,
-        figures={m: summarise(values[m], reason=reasons.get(m, "the whole board is tied")) for m in METRICS},
-        draws=len(codes),
-        unknown=int((codes == 2).sum()),
-    )
+    stacked = np.stack([values[m] for m in METRICS])
+    figures = _figures(stacked, [reasons.get(m, "the whole board is tied") for m in METRICS])
+    return Scorecard(protocol, dict(zip(METRICS, figures, strict=True)), len(codes), int((codes == 2).sum()))
 
 
 def paired_difference(one: Outcomes, other: Outcomes, metric: str) -> Figure:

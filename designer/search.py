@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from designer.dominance import unbeaten
 from designer.evaluation import NODES, Board, Evaluated
 from designer.goal import Goal
 from designer.problem import Problem
@@ -92,9 +93,13 @@ def problem_of(
     for protocol in start_from:
         space = space.widened(protocol)
     space.check(developers)
+    name, modelled = choose_sampler(sampler, space, goal, front=False)
+    front_name, front_modelled = choose_sampler(sampler, space, goal, front=True)
     chosen = {
-        "sampler": choose_sampler(sampler, space, goal, front=False),
-        "front_sampler": choose_sampler(sampler, space, goal, front=True),
+        "sampler": name,
+        "modelled": modelled,
+        "front_sampler": front_name,
+        "front_modelled": front_modelled,
         "in_flight": in_flight,
         "first_draws": first_draws,
         "node_budget": NODES,
@@ -110,6 +115,7 @@ def plan_of(problem: Problem, *, front: bool) -> Plan:
         sampler=how["front_sampler" if front else "sampler"],
         seed=problem.seed,
         objectives=problem.goal.front if front else (problem.goal.optimise,),
+        modelled=how["front_modelled" if front else "modelled"],
         in_flight=how["in_flight"],
         first_draws=how["first_draws"],
     )
@@ -221,7 +227,7 @@ def search(
     sampler : "auto" or a name of `designer.samplers.SAMPLERS`.
     workers : processes on this machine; results do not depend on it.
     in_flight : trials proposed before the first of them is told; results do depend on it.
-    first_draws : draws after which the worse half is dropped, and so on at each doubling; None: all see all.
+    first_draws : least draws after which only the best quarter goes on to four times as many; None: all see all.
     progress : called with (trials done, trials in all).
 
     Returns the best protocol found and the Pareto front of (ranking quality, designer's cost) among the feasible ones
@@ -309,10 +315,8 @@ def _front(tried: Sequence[Evaluated], goal: Goal) -> tuple[Evaluated, ...]:
         return ()
     signs = np.array([-1.0 if LARGER_IS_BETTER[m] else 1.0 for m in goal.front])
     cost = np.array([[goal.value(e.scorecard, m) for m in goal.front] for e in feasible]) * signs
-    no_worse = (cost[:, None, :] <= cost[None, :, :]).all(axis=2)
-    better = no_worse & (cost[:, None, :] < cost[None, :, :]).any(axis=2)
     # of equals the first
-    equal = no_worse & no_worse.T
-    beaten = better.any(axis=0) | np.triu(equal, 1).any(axis=0)
-    kept = np.flatnonzero(~beaten).tolist()
+    first = np.unique(cost, axis=0, return_index=True)[1]
+    stays = unbeaten(cost)
+    kept = [k for k in first.tolist() if stays[k]]
     return tuple(feasible[k] for k in sorted(kept, key=lambda k: (cost[k, -1], *cost[k])))

@@ -14,7 +14,7 @@ from designer.protocol import Protocol, knobs
 from followers.population import Population
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna.trial import BaseTrial
 
 __all__ = ["Space", "default_space"]
 
@@ -55,7 +55,7 @@ class Space:
                 chosen[name] = getattr(default, name)
         return replace(self.base, **{name: chosen[name] for name in self.domains})
 
-    def suggest(self, trial: optuna.Trial) -> Protocol:
+    def suggest(self, trial: BaseTrial) -> Protocol:
         """A protocol from this space, as an Optuna trial suggests it."""
         return self._fill(lambda name, domain: domain.suggest(trial, name))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -13,13 +13,17 @@ from designer.evaluation import Evaluated, Stated
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-__all__ = ["NUMBER", "attributes_of", "standings_of", "told_of"]
+__all__ = ["NUMBER", "Standing", "attributes_of", "standings_of", "told_of"]
+
+Standing: TypeAlias = tuple[float, ...]
+"""Where a trial stands, less is better, the first number counting most: what it misses, its figure, and minus its
+ranking quality, so that of two that cost the same the truer is ahead."""
 
 NUMBER = "number"
 """The attribute that holds the number under which a trial was proposed; storages count in order of finishing."""
 
 
-def attributes_of(number: int, standings: Sequence[tuple[float, float]], evaluated: Evaluated) -> dict[str, Any]:
+def attributes_of(number: int, standings: Sequence[Standing], evaluated: Evaluated) -> dict[str, Any]:
     """What a stored trial says of itself, readable in a dashboard."""
     stated = evaluated.stated
     return {
@@ -60,6 +64,6 @@ def told_of(frozen: FrozenTrial) -> Evaluated:
     )
 
 
-def standings_of(frozen: FrozenTrial) -> tuple[tuple[float, float], ...]:
-    """Where a stored trial stood after each number of draws: what it missed, and its objective, less is better."""
-    return tuple((float(missed), float(value)) for missed, value in frozen.user_attrs["standings"])
+def standings_of(frozen: FrozenTrial) -> tuple[Standing, ...]:
+    """Where a stored trial stood after each number of draws."""
+    return tuple(tuple(map(float, standing)) for standing in frozen.user_attrs["standings"])

@@ -1,9 +1,9 @@
 """The trials of a search, one after another as far as results go, several at once as far as time goes.
 
 Trial k is proposed when trials 0 to k - W have been told, whatever the number of workers: W, the trials in flight, is
-part of the problem, so that results depend on the seed alone. A trial is measured on ever more draws, and after each
-doubling goes on only if it is among the better half of those told before it (successive halving: Jamieson & Talwalkar
-2016; asynchronous: Li et al. 2020); the same draws for all, so that what is compared is the protocols.
+part of the problem, so that results depend on the seed alone. A trial is measured on ever more draws, and each time
+goes on only if it is among the best quarter of those told last before it (successive halving: Jamieson & Talwalkar
+2016; asynchronous, by quarters: Li et al. 2020); the same draws for all, so that what is compared is the protocols.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from typing import Protocol as Interface
 import numpy as np
 
 from designer.evaluation import Board, Evaluated, Measured, Stated, card_of, digest, rungs
+from designer.evolution import Parent, Parents, admit, child
 from designer.goal import Goal
 from designer.limits import overruns
 from designer.protocol import Protocol
 from designer.samplers import sampler_of
 from designer.scorecard import LARGER_IS_BETTER, METRICS, Figure, Scorecard
 from designer.space import Space
-from designer.told import attributes_of, standings_of, told_of
+from designer.told import Standing, attributes_of, standings_of, told_of
 from designer.workforce import Workforce
 from followers.population import Population
 
 if TYPE_CHECKING:
     import optuna
-    from optuna.trial import FrozenTrial
+    from optuna.trial import BaseTrial, FrozenTrial
 
 __all__ = ["FIRST_DRAWS", "IN_FLIGHT", "Log", "Plan", "Progress", "no_log", "run_trials"]
 
@@ -53,26 +54,32 @@ def direction(metric: str) -> Direction:
 _FORGIVEN = 1.0
 """Standard errors by which a constraint may be missed before all draws are seen."""
 
+_GOING_ON = 4
+"""One in so many goes on to more draws."""
+
+_COMPARED = 64
+"""Latest trials with which one is compared: a search gets better, so that all of its trials would be among the best."""
+
 _ALONE = frozenset({"random", "gp", "cma-es"})
 """Samplers that are not helped out by steps from the best: by name a baseline, or with a finer model of their own."""
 
-_MOVED = 0.7
-"""Probability with which a step from the best trial moves each number."""
-
-_REMEMBERED = 200
-"""Trials of which the sampler is told whatever became of them."""
+_RETRIES = 8
+"""Steps that are tried until one leads to a protocol that was not proposed before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a search goes about it: sampler by name, trials in flight, first draws (None: all at once), seed.
+    """How a search goes about it.
 
-    objectives : figures to optimise: one, or those of a front.
+    sampler : by name. seed : of all. objectives : figures to optimise: one, or those of a front.
+    modelled : trials that the sampler proposes (None: all), before steps from the best ones take over.
+    in_flight : trials proposed before the first is told. first_draws : least to compare trials on (None: all at once).
     """
 
     sampler: str
     seed: int
     objectives: tuple[str, ...]
+    modelled: int | None = None
     in_flight: int = IN_FLIGHT
     first_draws: int | None = FIRST_DRAWS
 
@@ -104,14 +111,21 @@ def no_log() -> Log:
 
 @dataclass(slots=True)
 class _Live:
-    """A trial in flight."""
+    """A trial in flight.
+
+    to_beat : the best standing known when it was proposed. stood : how many of the trials told by then had been
+    compared after each number of draws.
+    """
 
     number: int
-    trial: optuna.Trial
+    trial: BaseTrial
     protocol: Protocol
+    to_beat: Standing | None
+    stood: tuple[int, ...]
     pieces: list[Measured] = field(default_factory=list)
+    card: Scorecard | None = None
     stated: Stated | None = None
-    standings: list[tuple[float, float]] = field(default_factory=list)
+    standings: list[Standing] = field(default_factory=list)
     waiting: Future[Any] | None = None
 
 
@@ -121,11 +135,11 @@ class _Done:
 
     frozen: FrozenTrial
     evaluated: Evaluated
-    standings: tuple[tuple[float, float], ...]
+    standings: tuple[Standing, ...]
 
 
 def _first(protocol: Protocol, stop: int, board: Board) -> tuple[Measured, Stated]:
-    return board.measure(protocol, 0, stop), board.state(protocol)
+    return board.begin(protocol, stop)
 
 
 def _further(protocol: Protocol, start: int, stop: int, board: Board) -> Measured:
@@ -191,10 +205,20 @@ class _Race:
     ) -> None:
         self.plan, self.goal, self.space, self.population = plan, goal, space, population
         self.steps, self.workforce, self.log, self.study = steps, workforce, log, study
+        self.front = len(plan.objectives) > 1
         self.live: dict[int, _Live] = {}
         self.done: dict[int, _Done] = {}
         self.asked: dict[int, optuna.Trial] = {}
+        self.proposed: set[Protocol] = set()
+        # of the trials told, in their order
         self.told = 0
+        self.parents = Parents()
+        self.to_beat: Standing | None = None
+        self.stood: tuple[list[Standing], ...] = tuple([] for _ in steps)
+
+    def _modelled(self, k: int) -> bool:
+        """Whether trial k is the sampler's to propose, and to be told of."""
+        return self.plan.modelled is None or k < self.plan.modelled
 
     # -- trials of an earlier session ---------------------------------------------------------------------------------
 
@@ -212,40 +236,33 @@ class _Race:
         for k in range(first):
             frozen = known[k]
             self.done[k] = _Done(frozen, told_of(frozen), standings_of(frozen))
+            self.proposed.add(self.done[k].evaluated.protocol)
             told = k < first - self.plan.in_flight
-            state = TrialState.FAIL if self._forgettable(k, frozen) else frozen.state
-            again = create_trial(
-                state=state if told else TrialState.RUNNING,
-                values=frozen.values if told and state is TrialState.COMPLETE else None,
-                params=frozen.params,
-                distributions=frozen.distributions,
-                system_attrs={a: v for a, v in frozen.system_attrs.items() if not a.startswith("constraints")},
-                intermediate_values=frozen.intermediate_values,
-                constraints=self._constraints(frozen),
-            )
-            self.study.add_trial(again)
-            self.told = k + 1 if told else self.told
+            if self._modelled(k):
+                again = create_trial(
+                    state=frozen.state if told else TrialState.RUNNING,
+                    values=frozen.values if told and frozen.state is TrialState.COMPLETE else None,
+                    params=frozen.params,
+                    distributions=frozen.distributions,
+                    system_attrs={a: v for a, v in frozen.system_attrs.items() if not a.startswith("constraints")},
+                    intermediate_values=frozen.intermediate_values,
+                    constraints=self._constraints(frozen),
+                )
+                self.study.add_trial(again)
+            if told:
+                self._learn(k)
         return first
 
     # -- one trial ----------------------------------------------------------------------------------------------------
 
     def propose(self, k: int, parameters: Mapping[str, Any] | None) -> None:
         """Propose trial k and give out its first draws."""
-        if parameters is None and self.plan.sampler not in _ALONE and k % 3 == 2:
-            parameters = self._near_best(k)
-        if parameters is not None:
-            self.study.enqueue_trial(dict(parameters))
-        name = "random" if parameters is not None or self.told == 0 else self.plan.sampler
-        self.study.sampler = sampler_of(name, self.space, self.plan.seed, k)
-        trial = self.study.ask()
-        assert trial.number == k
-        self.asked[k] = trial
-        try:
-            protocol = self.space.suggest(trial)
-        except ValueError as error:  # knobs that exclude each other
-            self._close(_Live(k, trial, self.space.base), str(error))
+        trial, protocol, fault = self._drafted(k, parameters)
+        self.proposed.add(protocol)
+        live = _Live(k, trial, protocol, self.to_beat, tuple(map(len, self.stood)))
+        if fault:
+            self._close(live, fault)
             return
-        live = _Live(k, trial, protocol)
         known = self.log.known.get(k)
         if known is not None and known.params == trial.params:  # it was finished before an earlier one was
             self.done[k] = _Done(known, told_of(known), standings_of(known))
@@ -257,39 +274,47 @@ class _Race:
         self.live[k] = live
         live.waiting = self.workforce.submit(partial(_first, protocol, self.steps[0]))
 
-    def _near_best(self, k: int) -> dict[str, Any] | None:
-        """A step from the best trial told, of a size between a tenth and a millionth of each range, by orders of size.
+    def _drafted(self, k: int, parameters: Mapping[str, Any] | None) -> tuple[BaseTrial, Protocol, str]:
+        """What trial k tries: given parameters, a step from the best, or what the sampler thinks of; and what is wrong
+        with it, if its knobs exclude each other."""
+        if not self._modelled(k):
+            return self._stepped(k) if parameters is None else self._fixed(k, parameters, self._dice(k))
+        if parameters is None and self.plan.sampler not in _ALONE and k % 3 == 2 and self.parents.best:
+            parameters = self._stepped(k)[0].params
+        if parameters is not None:
+            self.study.enqueue_trial(dict(parameters))
+        name = "random" if parameters is not None or self.told == 0 else self.plan.sampler
+        self.study.sampler = sampler_of(name, self.space, self.plan.seed, k)
+        self.asked[k] = trial = self.study.ask()
+        assert trial.number == k
+        return self._suggested(trial)
 
-        TPE's model of a range is no finer than some hundredths of it, too coarse to end where a constraint just holds.
-        """
-        from optuna.distributions import FloatDistribution
+    def _stepped(self, k: int) -> tuple[BaseTrial, Protocol, str]:
+        """A step from the best trials told to a protocol not proposed before, if a few attempts find one."""
+        rng = self._dice(k)
+        for _ in range(_RETRIES):
+            draft = self._fixed(k, child(self.parents, rng) if self.parents.best else {}, rng)
+            if draft[1] not in self.proposed:
+                break
+        return draft
 
-        told = [d for d in (self.done[j] for j in range(self.told)) if d.standings and d.evaluated.full]
-        if not told:
-            return None
-        rng = np.random.default_rng([self.plan.seed, 3, k])
-        best = self._one_of_the_best(told, rng).frozen
-        moved = dict(best.params)
-        for name, domain in best.distributions.items():
-            if isinstance(domain, FloatDistribution) and domain.low < domain.high and rng.random() < _MOVED:
-                low, high, at = domain.low, domain.high, best.params[name]
-                if domain.log:
-                    low, high, at = np.log(low), np.log(high), np.log(at)
-                at += (high - low) * 10.0 ** -rng.uniform(1.0, 6.0) * rng.standard_normal()
-                at = float(np.exp(at) if domain.log else at)
-                moved[name] = min(max(at, domain.low), domain.high)
-        return moved
+    def _dice(self, k: int) -> np.random.Generator:
+        return np.random.default_rng([self.plan.seed, 3, k])
 
-    def _one_of_the_best(self, told: Sequence[_Done], rng: np.random.Generator) -> _Done:
-        """The best trial told; on the way to a front one of those that no other beats, each as likely."""
-        holding = [d for d in told if d.evaluated.feasible and d.frozen.values is not None]
-        if len(self.plan.objectives) == 1 or not holding:
-            return min(told, key=lambda d: d.standings[-1])
-        signs = np.array([-1.0 if LARGER_IS_BETTER[m] else 1.0 for m in self.plan.objectives])
-        cost = np.array([d.frozen.values for d in holding]) * signs
-        no_worse = (cost[:, None] <= cost[None]).all(axis=2)
-        beaten = (no_worse & (cost[:, None] < cost[None]).any(axis=2)).any(axis=0)
-        return holding[int(rng.choice(np.flatnonzero(~beaten)))]
+    def _fixed(
+        self, k: int, parameters: Mapping[str, Any], rng: np.random.Generator
+    ) -> tuple[BaseTrial, Protocol, str]:
+        """Given parameters, and any values of those that are missing."""
+        from optuna.trial import FixedTrial
+
+        anywhere = self.space.place(tuple(rng.random(self.space.dimensions()).tolist()))
+        return self._suggested(FixedTrial(anywhere | dict(parameters), k))
+
+    def _suggested(self, trial: BaseTrial) -> tuple[BaseTrial, Protocol, str]:
+        try:
+            return trial, self.space.suggest(trial), ""
+        except ValueError as error:
+            return trial, self.space.base, str(error)
 
     def finish(self, k: int) -> None:
         """Wait until trial k is finished, moving on whatever is."""
@@ -302,31 +327,38 @@ class _Race:
                     self._advance(self.live[n], future.result())
 
     def tell(self, k: int) -> None:
-        """Tell Optuna how trial k went."""
+        """Tell Optuna, where trial k was its own, and those that come after it how trial k went."""
         from optuna.trial import TrialState
 
         self.finish(k)
-        done, trial = self.done[k], self.asked.pop(k, None)
-        state = done.frozen.state
-        if trial is not None:
-            for step, value in done.frozen.intermediate_values.items():
-                trial.report(value, step)
-            for name, violation in self._constraints(done.frozen).items():
-                trial.set_constraint(name, violation)
-        if self._forgettable(k, done.frozen):
-            state = TrialState.FAIL
-        values = done.frozen.values if state is TrialState.COMPLETE else None
-        self.study.tell(trial if trial is not None else k, values, state=state)
+        if self._modelled(k):
+            frozen, trial = self.done[k].frozen, self.asked.pop(k, None)
+            if trial is not None:
+                for step, value in frozen.intermediate_values.items():
+                    trial.report(value, step)
+                for name, violation in self._constraints(frozen).items():
+                    trial.set_constraint(name, violation)
+            values = frozen.values if frozen.state is TrialState.COMPLETE else None
+            self.study.tell(trial if trial is not None else k, values, state=frozen.state)
+        self._learn(k)
+
+    def _learn(self, k: int) -> None:
+        """Trial k is told: from now on others are measured by it, and steps taken from it."""
         self.told = k + 1
-
-    def _forgettable(self, k: int, frozen: FrozenTrial) -> bool:
-        """Whether the sampler can do without trial k: of those dropped early it sees the first, then every fourth.
-
-        TPE models where the bad ones are, for which a fair part of them is enough; going through all of them for every
-        proposal takes longer than the games.
-        """
-        many = self.plan.sampler == "tpe" and k >= _REMEMBERED and k % 4 != 0
-        return many and frozen.state.name == "PRUNED"
+        done = self.done[k]
+        for at, standing in enumerate(done.standings):
+            self.stood[at].append(standing)
+        if not done.standings or not done.evaluated.full:
+            return
+        standing, feasible = done.standings[-1], done.evaluated.feasible
+        if feasible and (self.to_beat is None or standing < self.to_beat):
+            self.to_beat = standing
+        costs: tuple[float, ...] = ()
+        if self.front and done.frozen.values is not None:
+            pairs = zip(done.frozen.values, self.plan.objectives, strict=True)
+            costs = tuple(-value if LARGER_IS_BETTER[name] else value for value, name in pairs)
+        new = Parent(done.frozen.params, done.frozen.distributions, standing, costs)
+        self.parents = admit(self.parents, new)
 
     def _constraints(self, frozen: FrozenTrial) -> dict[str, float]:
         """What the sampler is told of what is missed: each constraint where it models them one by one, else their sum,
@@ -351,7 +383,7 @@ class _Race:
             return
         live.pieces.append(measured)
         assert live.stated is not None
-        card = card_of(live.protocol, live.pieces)
+        live.card = card = card_of(live.protocol, live.pieces)
         seen, full = measured.stop, measured.stop == self.steps[-1]
         live.standings.append(self._standing(card, live.stated, full=full))
         if full:
@@ -365,36 +397,28 @@ class _Race:
         else:
             self._complete(live, full=False, proof="")
 
-    def _standing(self, card: Scorecard, stated: Stated, *, full: bool) -> tuple[float, float]:
-        """What is missed, with some forgiveness while draws are few, then the objective: less is better."""
+    def _standing(self, card: Scorecard, stated: Stated, *, full: bool) -> Standing:
+        """Where it stands; what it misses is forgiven a little while draws are few."""
         missed = self.goal.violations(card, stated.gain, slack=0.0 if full else _FORGIVEN)
         name = self.plan.objectives[0]
         value = self.goal.value(card, name)
-        return sum(max(v, 0.0) for v in missed.values()), -value if LARGER_IS_BETTER[name] else value
+        figure = -value if LARGER_IS_BETTER[name] else value
+        return sum(max(v, 0.0) for v in missed.values()), figure, -self.goal.value(card, "kendall_tau")
 
     def _worth_more(self, live: _Live) -> bool:
-        """Whether it is among the better half of the trials told before it, at the same number of draws.
+        """Whether it is among the best quarter of the latest trials told before it, at the same number of draws.
 
-        On the way to a front only what is missed counts: of two that hold, either may be on it.
+        Where many stand alike, those that came first have shown what there is to see. On the way to a front only what
+        is missed counts: of two that hold, either may be on it.
         """
         at = len(live.standings) - 1
-        own = live.standings[at]
-        others = [
-            self.done[j].standings[at]
-            for j in range(live.number - self.plan.in_flight + 1)
-            if len(self.done[j].standings) > at
-        ]
-        if len(self.plan.objectives) > 1:
-            own, others = (own[0], 0.0), [(missed, 0.0) for missed, _ in others]
-        return 2 * sum(other < own for other in others) < len(others) or len(others) < 4
+        own, others = live.standings[at], self.stood[at][max(0, live.stood[at] - _COMPARED) : live.stood[at]]
+        ahead = sum(other[0] < own[0] for other in others) if self.front else sum(other <= own for other in others)
+        return len(others) < _GOING_ON or _GOING_ON * ahead < len(others)
 
     def _improves(self, live: _Live) -> bool:
         """Whether it meets the goal better than every trial told before it: then its certificate is worth a digest."""
-        missed, value = live.standings[-1]
-        if missed > 0:
-            return False
-        told = (self.done[j] for j in range(live.number - self.plan.in_flight + 1))
-        return all(d.standings[-1] > (missed, value) for d in told if d.evaluated.feasible)
+        return live.standings[-1][0] <= 0 and (live.to_beat is None or live.standings[-1] < live.to_beat)
 
     # -- what is kept -------------------------------------------------------------------------------------------------
 
@@ -404,11 +428,11 @@ class _Race:
         self._keep(live, Evaluated(live.protocol, card, missed or {"can be played": 1.0}, full=False, note=why))
 
     def _complete(self, live: _Live, *, full: bool, proof: str) -> None:
-        card = card_of(live.protocol, live.pieces)
-        assert live.stated is not None
+        card = live.card
+        assert card is not None and live.stated is not None
         missed = self.goal.violations(card, live.stated.gain)
         missed |= {f"limit on {n}": v for n, v in overruns(self.space.limits, live.protocol, self.population).items()}
-        note = "" if full else f"dropped after {card.draws} draws: not among the better half"
+        note = "" if full else f"dropped after {card.draws} draws: not among the best quarter"
         self._keep(live, Evaluated(live.protocol, card, missed, full=full, stated=live.stated, note=note, digest=proof))
 
     def _keep(self, live: _Live, evaluated: Evaluated) -> None:
@@ -422,17 +446,17 @@ class _Race:
         from optuna.trial import TrialState, create_trial
 
         played = evaluated.stated is not None
-        several = len(self.plan.objectives) > 1
         values = [self.goal.value(evaluated.scorecard, name) for name in self.plan.objectives]
-        pruned = not played or (not evaluated.full and not several)
-        reached = {} if several or not played else {evaluated.scorecard.draws: values[0]}
-        drafted = self.study.get_trials(deepcopy=False)[live.number]
+        pruned = not played or (not evaluated.full and not self.front)
+        reached = {} if self.front or not played else {evaluated.scorecard.draws: values[0]}
+        own = self._modelled(live.number)
+        noted = self.study.get_trials(deepcopy=False)[live.number].system_attrs if own else {}
         return create_trial(
             state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
             values=None if pruned else values,
-            params=drafted.params,
-            distributions=drafted.distributions,
-            system_attrs={k: v for k, v in drafted.system_attrs.items() if not k.startswith("fixed_params")},
+            params=live.trial.params,
+            distributions=live.trial.distributions,
+            system_attrs={k: v for k, v in noted.items() if not k.startswith("fixed_params")},
             user_attrs=attributes_of(live.number, live.standings, evaluated),
             intermediate_values=reached,
             constraints=dict(evaluated.violations),

@@ -366,10 +366,10 @@ def cheapest_equilibria(
                     place, found = place_reaching(
                         lower, upper, intercept, slope, start, share, transfer, grid, 0.0, place
                     )
-                    if not found:
+                    if not found and level <= farthest[b, i]:
                         settled[b] = False
                         break
-                    if place == np.inf:
+                    if not found or place == np.inf:  # beyond the most that is worth while
                         break
                     needed = min(max(place - start, 1e-300), cap)
                     nudge = 2.220446049250313e-16 * (1.0 + start + needed)

@@ -17,7 +17,7 @@ from designer import Evaluated, Goal, Protocol, Range, Space
 from designer.evaluation import Board, card_of, digest, rungs
 from designer.ledger import keep, read
 from designer.problem import identity, read_problem
-from designer.samplers import SAMPLERS, START, choose_sampler, quasi_random
+from designer.samplers import MODELLED, SAMPLERS, START, choose_sampler, quasi_random
 from designer.scorecard import play, scorecard
 from designer.search import front_of, optimum_of, problem_of, result_of, search, workers_for
 from designer.told import told_of
@@ -61,7 +61,8 @@ def test_draws_come_first_to_those_that_do_well() -> None:
     assert best is not None and best.full
     assert best.certificate is not None and check(best.protocol.induce(asked.population), best.certificate).passed
     assert best.digest == digest(best.certificate)
-    assert rungs(256, 32) == (32, 64, 128, 256) and rungs(20, 32) == (20,) and rungs(100, None) == (100,)
+    assert rungs(256, 32) == (64, 256) and rungs(128, 32) == (32, 128) and rungs(64, 32) == (32, 64)
+    assert rungs(20, 32) == (20,) and rungs(100, None) == (100,) and rungs(1_000, 32) == (63, 250, 1_000)
 
 
 def test_pieces_of_draws_make_the_scorecard_of_all() -> None:
@@ -136,11 +137,11 @@ def test_every_sampler_searches(sampler: str) -> None:
 def test_cma_es_where_nothing_constrains() -> None:
     space = Space({"tune_steps": Range(0.0, 20_000.0), "hidden_share": Range(0.0, 0.9)})
     goal = Goal("face_value_tau", {}, steady=False)
-    assert choose_sampler("auto", space, goal, front=False) == "cma-es"
+    assert choose_sampler("auto", space, goal, front=False) == ("cma-es", None)
     found = search(people(4), space=space, goal=goal, trials=START + 9, draws=8)
     assert len({e.protocol for e in found.trials}) == START + 9
-    assert choose_sampler("auto", space, Goal(), front=False) == "tpe"
-    assert choose_sampler("auto", problem().space, goal, front=False) == "tpe"
+    assert choose_sampler("auto", space, Goal(), front=False) == ("tpe", MODELLED)
+    assert choose_sampler("auto", problem().space, goal, front=False) == ("tpe", MODELLED)
     with pytest.raises(InputError, match="knows neither constraints nor choices"):
         choose_sampler("cma-es", space, Goal(), front=False)
 
@@ -158,7 +159,7 @@ def test_gaussian_processes_need_torch() -> None:
 
 def test_fronts_of_three_figures() -> None:
     goal = Goal(at_least={"pure_share": 0.3}, front=("kendall_tau", "designer_cost", "margin"))
-    assert choose_sampler("auto", problem().space, goal, front=True) == "nsga-iii"
+    assert choose_sampler("auto", problem().space, goal, front=True) == ("nsga-iii", None)
     asked = problem_of(people(4), space=problem().space, goal=goal, draws=8)
     with workers_for(asked) as workforce:
         tried = front_of(asked, 40, workforce)

@@ -1,0 +1,197 @@
+"""Steps from the best protocols tried so far: an evolutionary search whose next proposal costs next to nothing.
+
+A model of all trials, such as TPE's, takes longer to look through with every trial, and after some hundred of them
+longer than the games; it is also too coarse to end where a constraint just holds. Here the best few trials are parents
+(constraints first, then the figure: Deb 2000; on the way to a front those that no other beats), and a child takes each
+knob from one of two of them (uniform crossover: Syswerda 1989), then moves some: by steps of every order of size, or to
+somewhere else altogether. Some children lie on the way from one that holds to a better one that just misses, where the
+best is often found (boundary operators: Schoenauer & Michalewicz 1996).
+"""
+
+from __future__ import annotations
+
+from bisect import insort_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, inf, log
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from designer.dominance import unbeaten
+from designer.told import Standing
+from followers.arrays import FloatArray
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution, FloatDistribution
+
+__all__ = ["MISSES", "PARENTS", "Parent", "Parents", "admit", "child"]
+
+PARENTS = 16
+"""Trials from which steps are taken, on the way to a single figure."""
+
+MISSES = 8
+"""Trials that miss something, but would be better."""
+
+_CROSSED = 0.5
+"""Probability that a child has two parents."""
+
+_LEAN = 2.0
+"""Power of a uniform number by which ranked parents are drawn: the larger, the more the better ones are preferred."""
+
+_TOWARDS = 0.25
+"""Probability that a child lies between a protocol that holds and one that would be better but just misses."""
+
+_MOVED = 0.7
+"""Probability with which a number is moved."""
+
+_AFAR, _AFAR_ON_FRONT = 0.25, 0.5
+"""Probability that a knob or two are chosen anew, wherever that may lead; a front has more places to find."""
+
+_ORDERS = (0.5, 6.0)
+"""Sizes of steps, as minus the power of ten of a share of the range: drawn uniformly between these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A trial that was measured on every draw.
+
+    parameters, distributions : as Optuna names them. standing : where it stands.
+    costs : its figures, less is better, on the way to a front; empty on the way to a single figure.
+    """
+
+    parameters: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
+    standing: Standing
+    costs: tuple[float, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether it misses nothing."""
+        return self.standing[0] <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parents:
+    """Trials from which steps are taken.
+
+    best : the best, of equals the newest first; on the way to a front, once anything holds, those that hold and are not
+    beaten. misses : what would be among them if it held as much, from the nearest miss on: a search often ends where a
+    constraint just holds, between the two.
+    """
+
+    best: tuple[Parent, ...] = ()
+    misses: tuple[Parent, ...] = ()
+
+
+def admit(parents: Parents, new: Parent) -> Parents:
+    """The parents once another trial is told."""
+    if new.costs and (new.holds or any(p.holds for p in parents.best)):
+        return _on_a_front((*parents.best, *parents.misses, new))
+    ranked = list(parents.best)
+    insort_left(ranked, new, key=_standing)
+    missed, figure = ranked[0].standing[:2]
+    misses = list(parents.misses)
+    insort_left(misses, new, key=_standing)
+    misses = [p for p in misses if p.standing[0] > missed and p.standing[1] < figure]
+    return Parents(tuple(ranked[:PARENTS]), tuple(misses[:MISSES]))
+
+
+def _standing(parent: Parent) -> Standing:
+    return parent.standing
+
+
+def _on_a_front(known: Sequence[Parent]) -> Parents:
+    """Of equal costs the newest, which comes last, is kept."""
+    known = list({(p.costs, p.standing): p for p in known}.values())
+    holding = list({p.costs: p for p in known if p.holds}.values())
+    keep = unbeaten(np.array([p.costs for p in holding])).tolist()
+    best = tuple(p for p, stays in zip(holding, keep, strict=True) if stays)
+    costs = np.array([p.costs for p in best])
+    missing = sorted((p for p in known if not p.holds), key=_standing)
+    missing = [p for p in missing if not (costs <= np.array(p.costs)).all(axis=1).any()]
+    return Parents(best, tuple(missing[:MISSES]))
+
+
+def _crowding(parents: Sequence[Parent]) -> FloatArray:
+    """How far each is from its neighbours on the front, over all figures; infinite at the ends (Deb et al. 2002)."""
+    costs = np.array([p.costs for p in parents])
+    alone = np.zeros(len(costs))
+    for column in costs.T:
+        order = np.argsort(column, kind="stable")
+        sides = column[order]
+        gaps = np.full(len(order), np.inf)
+        gaps[1:-1] = (sides[2:] - sides[:-2]) / max(sides[-1] - sides[0], 1e-300)
+        alone[order] += gaps
+    return alone
+
+
+def child(parents: Parents, rng: np.random.Generator) -> dict[str, Any]:
+    """Optuna parameters of the next proposal; where a choice brings in a knob that no parent has, that one is missing.
+
+    Of ranked parents the better ones are the likelier, on a front of two those with more room around them.
+    """
+    best = parents.best
+    front = bool(best[0].costs) and best[0].holds
+    room = _crowding(best) if front else None
+
+    def drawn() -> Parent:
+        if room is None:
+            return best[int(len(best) * rng.random() ** _LEAN)]
+        one, other = (int(k) for k in rng.integers(len(best), size=2))
+        return best[one] if room[one] >= room[other] else best[other]
+
+    first, second = drawn(), drawn()
+    if parents.misses and rng.random() < _TOWARDS:
+        miss = parents.misses[int(len(parents.misses) * rng.random() ** _LEAN)]
+        return _between(first, miss, rng)
+    found, domains = dict(first.parameters), dict(first.distributions)
+    if rng.random() < _CROSSED:
+        for name in sorted(second.parameters):
+            if rng.random() < 0.5:
+                found[name], domains[name] = second.parameters[name], second.distributions[name]
+    together = rng.uniform(*_ORDERS) if rng.random() < 0.5 else inf
+    for name, domain in sorted(domains.items(), key=lambda item: item[0]):  # storages give them in any order
+        if not hasattr(domain, "choices") and rng.random() < _MOVED:
+            order = together if together < inf else rng.uniform(*_ORDERS)
+            found[name] = _at(domain, _place(domain, found[name]) + 10.0**-order * rng.standard_normal())
+    if rng.random() < (_AFAR_ON_FRONT if front else _AFAR):
+        several = 2 if len(domains) > 1 and rng.random() < 0.3 else 1
+        for name in rng.choice(sorted(domains), size=several, replace=False).tolist():
+            found[name] = _anew(domains[name], rng.random())
+    return found
+
+
+def _between(one: Parent, other: Parent, rng: np.random.Generator) -> dict[str, Any]:
+    """On the way from one to another: numbers the same share of it, choices from either."""
+    share = rng.random()
+    found = dict(one.parameters)
+    for name, value in sorted(other.parameters.items(), key=lambda item: item[0]):
+        domain = other.distributions[name]
+        if name in found and not hasattr(domain, "choices"):
+            found[name] = _at(domain, (1.0 - share) * _place(domain, found[name]) + share * _place(domain, value))
+        elif rng.random() < share:
+            found[name] = value
+    return found
+
+
+def _place(domain: Any, value: float) -> float:
+    """Where in its range a number lies, from 0 to 1."""
+    low, high = _bounds(domain)
+    return ((log(value) if domain.log else value) - low) / (high - low) if low < high else 0.0
+
+
+def _at(domain: Any, share: float) -> float:
+    """The number there, or at the end of the range that it would leave."""
+    low, high = _bounds(domain)
+    at = low + (high - low) * share
+    return float(min(max(exp(at) if domain.log else at, domain.low), domain.high))
+
+
+def _bounds(domain: FloatDistribution) -> tuple[float, float]:
+    return (log(domain.low), log(domain.high)) if domain.log else (domain.low, domain.high)
+
+
+def _anew(domain: Any, u: float) -> Any:
+    """Any value, at coordinate u in [0, 1)."""
+    return domain.choices[int(u * len(domain.choices))] if hasattr(domain, "choices") else _at(domain, u)
