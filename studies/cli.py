@@ -142,7 +142,7 @@ def propose(
         str | None, typer.Option(help='Play on a Dask cluster: the scheduler\'s address, or "local" (--workers).')
     ] = None,
     sampler: Annotated[
-        str | None, typer.Option(help="auto, tpe, gp, cma-es, nsga-ii, nsga-iii or random (default: auto).")
+        str | None, typer.Option(help="auto, tpe, gp, cma-es, nsga-ii, nsga-iii, evolution or random (default: auto).")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
