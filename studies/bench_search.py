@@ -287,8 +287,8 @@ def _against_random() -> dict[str, Any]:
         "unit": "x",
         "target": "> 1",
         "met": median(ratios) > 1,
-        "note": f"median of {_FEW_SEEDS} seeds, {min(ratios):.3f} to {max(ratios):.3f}; hypervolume {median(shares):.3f} of "
-        "the rectangle from tau-b 0 at the largest budget to tau-b 1 at no cost",
+        "note": f"median of {_FEW_SEEDS} seeds, {min(ratios):.3f} to {max(ratios):.3f}; hypervolume "
+        f"{median(shares):.3f} of the rectangle from tau-b 0 at the largest budget to tau-b 1 at no cost",
     }
 
 
