@@ -91,9 +91,9 @@ def admit(parents: Parents, new: Parent) -> Parents:
     ranked = list(parents.best)
     insort_left(ranked, new, key=_standing)
     missed, figure = ranked[0].standing[:2]
-    misses = list(parents.misses)
-    insort_left(misses, new, key=_standing)
-    misses = [p for p in misses if p.standing[0] > missed and p.standing[1] < figure]
+    # what was best may be a miss now
+    nearest = list({id(p): p for p in sorted((*ranked, *parents.misses), key=_standing)}.values())
+    misses = [p for p in nearest if p.standing[0] > missed and p.standing[1] < figure]
     return Parents(tuple(ranked[:PARENTS]), tuple(misses[:MISSES]))
 
 

@@ -12,36 +12,48 @@ __all__ = ["moments"]
 _jit = nb.njit(cache=True, nogil=True, error_model="numpy")
 
 
+_SPLIT = 134_217_729.0  # 2^27 + 1: cuts a double in two halves of 26 bits (Veltkamp 1968)
+
+
+@_jit
+def _mean(values: Any, finite: int) -> float:
+    """Mean of the finite ones; the sum carries what rounding loses along (Neumaier 1974), and so does the quotient."""
+    total, lost = 0.0, 0.0
+    for value in values:
+        if abs(value) < math.inf:
+            ahead = total + value
+            if abs(total) >= abs(value):
+                lost += (total - ahead) + value
+            else:
+                lost += (value - ahead) + total
+            total = ahead
+    mean = total / finite
+    if abs(mean) > 1e290:
+        return mean
+    high = mean * _SPLIT
+    high -= high - mean
+    return mean + ((total - high * finite) - (mean - high) * finite + lost) / finite
+
+
 @_jit
 def moments(values: Any, counts: Any, means: Any, errors: Any) -> None:
     """Of values (M, B): counts (M, 2) out, of defined (not NaN) and of finite ones; means (M,) out, of the finite ones,
     NaN without any; errors (M,) out, their standard errors, NaN below two.
 
-    Sums carry what rounding lost along (Neumaier 1974), so that the mean of equal numbers is that number.
+    Means are right to the last digit but for a hair, so that a share of 9 in 10 is not below 0.9.
     """
-    figures, batch = values.shape
-    for m in range(figures):
-        defined, finite, total, lost = 0, 0, 0.0, 0.0
-        for b in range(batch):
-            value = values[m, b]
-            if value == value:
-                defined += 1
-            if abs(value) < math.inf:
-                finite += 1
-                ahead = total + value
-                if abs(total) >= abs(value):
-                    lost += (total - ahead) + value
-                else:
-                    lost += (value - ahead) + total
-                total = ahead
+    for m in range(len(values)):
+        defined, finite = 0, 0
+        for value in values[m]:
+            defined += int(value == value)
+            finite += int(abs(value) < math.inf)
         counts[m, 0], counts[m, 1] = defined, finite
-        means[m] = (total + lost) / finite if finite else math.nan
-        squares, drift = 0.0, 0.0
-        for b in range(batch):
-            if abs(values[m, b]) < math.inf:
-                off = values[m, b] - means[m]
-                squares += off * off
-                drift += off
-        errors[m] = math.nan
+        means[m], errors[m] = math.nan, math.nan
+        if finite:
+            means[m] = _mean(values[m], finite)
         if finite > 1:
-            errors[m] = math.sqrt(max(squares - drift * drift / finite, 0.0) / (finite - 1) / finite)
+            squares = 0.0
+            for value in values[m]:
+                if abs(value) < math.inf:
+                    squares += (value - means[m]) * (value - means[m])
+            errors[m] = math.sqrt(squares / (finite - 1) / finite)

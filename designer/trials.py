@@ -64,7 +64,7 @@ _ALONE = frozenset({"random", "gp", "cma-es"})
 """Samplers that are not helped out by steps from the best: by name a baseline, or with a finer model of their own."""
 
 _RETRIES = 8
-"""Steps that are tried until one leads to a protocol that was not proposed before."""
+"""Attempts at a protocol that was not proposed before; the later half may lead anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,10 +290,11 @@ class _Race:
         return self._suggested(trial)
 
     def _stepped(self, k: int) -> tuple[BaseTrial, Protocol, str]:
-        """A step from the best trials told to a protocol not proposed before, if a few attempts find one."""
+        """A step from the best trials told, or anywhere; to a protocol not proposed before if some attempts find one."""
         rng = self._dice(k)
-        for _ in range(_RETRIES):
-            draft = self._fixed(k, child(self.parents, rng) if self.parents.best else {}, rng)
+        for attempt in range(_RETRIES):
+            found = child(self.parents, rng) if self.parents.best and 2 * attempt < _RETRIES else {}
+            draft = self._fixed(k, found, rng)
             if draft[1] not in self.proposed:
                 break
         return draft

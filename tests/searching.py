@@ -23,10 +23,10 @@ def people(n: int = 8) -> Population:
     return replace(one, score_stderr=np.full(n, 0.01), parameters_b=np.arange(1.0, n + 1))
 
 
-def problem(draws: int = 64, seed: int = 5) -> Problem:
+def problem(draws: int = 64, seed: int = 5, sampler: str = "auto") -> Problem:
     space = Space({"tune_steps": Range(0.0, 20_000.0, step=100.0), "tiers": Choice((Bands(), Bands(width=2)))})
     goal = Goal(at_least={"pure_share": 0.8, "kendall_tau": 0.8})
-    return problem_of(people(), space=space, goal=goal, draws=draws, seed=seed)
+    return problem_of(people(), space=space, goal=goal, draws=draws, seed=seed, sampler=sampler)
 
 
 def run(where: str, trials: int, workers: int = 1, cluster: str | None = None) -> Sequence[Evaluated]:

@@ -121,6 +121,17 @@ def test_rounded_games_are_solved_alike_by_the_batch_and_alone(seed: int, eta: f
     same_rounded(audited(game, seed) if audit else game, budget)
 
 
+@settings(max_examples=60)
+@given(seeds)
+def test_scores_just_below_a_ceiling_are_reached_alike(seed: int) -> None:
+    """Where little carries over to the hidden items a score may be reached only after billions of steps."""
+    rng = np.random.default_rng(seed)
+    game = any_game(seed)
+    curve = game.curve.curve if isinstance(game.curve, PartlyHidden) else game.curve
+    hidden = PartlyHidden(curve, game.head_start, float(rng.uniform(0.1, 0.9)), float(10.0 ** rng.uniform(-8, -3)))
+    same_rounded(replace(game, curve=hidden, precision=float(rng.choice([0.01, 0.02, 0.05]))), 2_000)
+
+
 def same_rounded(game: LeaderboardGame, budget: int) -> np.ndarray:
     fast = solve_rounded_batch(game, node_budget=budget)
     alone = solve_rounded_batch(game, node_budget=budget, compiled=False)

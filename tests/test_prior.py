@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from designer import Protocol
 from followers import RosterPrior, select
 from followers.population import Population
+from followers.prior import synthetic
+from followers.slices import joined, population_slice
 from followers.spec import DeveloperSpec, build_population
 from solvers import check, solve_pure
 
@@ -47,6 +52,27 @@ def test_a_draw_lifts_each_curve_by_the_shift_of_its_quality_and_scales_each_cos
     for factor in factors[1:]:
         np.testing.assert_allclose(factor, factors[0], rtol=1e-9)
     assert np.log(factors[0]).std() > 0.1
+
+
+def test_populations_are_joined_and_cut_again() -> None:
+    """Every kind of curve and cost; shared parameters stay shared, stated ones become those of their draw."""
+    base = motley()
+    for prior in (RosterPrior(), RosterPrior(level_errors=False)):
+        drawn = prior.draw(base, 5, np.random.default_rng(2))
+        together = joined(base, drawn)
+        assert together.batch == 6
+        for a, b, part in ((0, 1, base), (1, 6, drawn)):
+            again = population_slice(together, a, b)
+            np.testing.assert_array_equal(again.quality, part.quality)
+            for effort in (0.0, 3.0, 77.0, 1e4):
+                place = np.full((b - a, 5), effort)
+                for one, other in ((again.curve.score, part.curve.score), (again.cost.cost, part.cost.cost)):
+                    np.testing.assert_array_equal(one(place), np.broadcast_to(other(place), place.shape))
+    with pytest.raises(ValueError, match="of different developers"):
+        joined(base, RosterPrior().draw(synthetic(5, 1, np.random.default_rng(0)), 2, np.random.default_rng(0)))
+    names = synthetic(5, 1, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="RosterCurve and a GeneralizedLogit cannot be joined"):
+        joined(base, replace(names, names=base.names))
 
 
 def test_a_motley_batch_is_its_games_and_every_answer_is_verified() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from filelock import FileLock
+from optuna.trial import FixedTrial
 from searching import people, problem, run
 
 from designer import Evaluated, Goal, Protocol, Range, Space
@@ -24,7 +25,9 @@ from designer.told import told_of
 from designer.warm_starts import warm_starts
 from followers.errors import InputError
 from followers.load import load
+from followers.prior import RosterPrior, synthetic
 from solvers.checker import check
+from studies.bench_search import deterministic_space
 
 
 def said(trials: Any) -> list[tuple[Any, ...]]:
@@ -70,6 +73,28 @@ def test_pieces_of_draws_make_the_scorecard_of_all() -> None:
     board, protocol = Board(asked.population, asked.drawn()), Protocol(tune_steps=9_000.0)
     pieces = [board.measure(protocol, a, b) for a, b in ((0, 10), (10, 11), (11, 64))]
     assert card_of(protocol, pieces) == scorecard(play(protocol, board.drawn))
+
+
+def test_the_stated_population_is_one_of_the_first_games() -> None:
+    """What is found of it and of the first draws in one batch is what is found of each."""
+    space, stated = (
+        deterministic_space(),
+        replace(synthetic(20, 1, np.random.default_rng(0)), score_stderr=np.full(20, 0.01)),
+    )
+    drawn = RosterPrior().draw(stated, 5, np.random.default_rng(0))
+    board = Board(stated, drawn, node_budget=3)  # few branches, but the stated one has all of them
+    played, codes = 0, set[int]()
+    for at in quasi_random(space, 0):
+        protocol = space.suggest(FixedTrial(space.place(at)))
+        measured, answer = board.begin(protocol, 5)
+        alone = board.measure(protocol, 0, 5)
+        assert answer == board.state(protocol) or (np.isnan(answer.margin) and answer.status == "unknown")
+        assert measured.error == alone.error and np.array_equal(measured.codes, alone.codes)
+        for name, values in alone.values.items():
+            np.testing.assert_allclose(measured.values[name], values, rtol=1e-12, err_msg=name)
+        played += not measured.error
+        codes |= set(measured.codes.tolist())
+    assert played > 10 and codes == {0, 1, 2}
 
 
 def test_a_protocol_without_equilibrium_is_a_graded_constraint() -> None:
