@@ -278,7 +278,7 @@ class _Race:
         """What trial k tries: given parameters, a step from the best, or what the sampler thinks of; and what is wrong
         with it, if its knobs exclude each other."""
         if not self._modelled(k):
-            return self._stepped(k) if parameters is None else self._fixed(k, parameters, self._dice(k))
+            return self._stepped(k) if parameters is None else self._fixed(k, parameters, self._lots(k))
         if parameters is None and self.plan.sampler not in _ALONE and k % 3 == 2 and self.parents.best:
             parameters = self._stepped(k)[0].params
         if parameters is not None:
@@ -290,8 +290,8 @@ class _Race:
         return self._suggested(trial)
 
     def _stepped(self, k: int) -> tuple[BaseTrial, Protocol, str]:
-        """A step from the best trials told, or anywhere; to a protocol not proposed before if some attempts find one."""
-        rng = self._dice(k)
+        """A step from the best trials told, or anywhere, to a protocol not yet proposed if some attempt finds one."""
+        rng = self._lots(k)
         for attempt in range(_RETRIES):
             found = child(self.parents, rng) if self.parents.best and 2 * attempt < _RETRIES else {}
             draft = self._fixed(k, found, rng)
@@ -299,7 +299,8 @@ class _Race:
                 break
         return draft
 
-    def _dice(self, k: int) -> np.random.Generator:
+    def _lots(self, k: int) -> np.random.Generator:
+        """What trial k draws from, whatever was drawn for others."""
         return np.random.default_rng([self.plan.seed, 3, k])
 
     def _fixed(
