@@ -56,8 +56,9 @@ class Measured:
 class Board:
     """What protocols are tried on: the population as stated, and its draws, the same for every protocol.
 
-    node_budget : branches to visit per drawn game that needs a search; beyond it the game is UNKNOWN, which counts as
-        no equilibrium and is said. What is recommended is scored anew with the solver's own, larger budget.
+    node_budget : branches to visit per game that needs a search. Beyond it a drawn game is UNKNOWN, which counts as no
+        equilibrium and is said; the stated one is given the solver's own, larger budget if nothing is found within
+        this one, and so is, on fresh draws, what is recommended.
     together : the stated population, then the draws.
     """
 
@@ -80,9 +81,19 @@ class Board:
     def state(self, protocol: Protocol) -> Stated:
         """Solve the population as stated."""
         try:
-            return _stated(solve_inner(protocol.induce(self.stated)))
+            return _stated(self._solved(protocol))
         except ValueError:
             return Stated("unknown", float("nan"), 1.0)
+
+    def _solved(self, protocol: Protocol) -> InnerAnswer:
+        """The answer on the population as stated, with as many branches as it takes to have one.
+
+        A game of many equilibria may have a million branches; that there is one is found in some hundred.
+        """
+        game = protocol.induce(self.stated)
+        answer = solve_inner(game, node_budget=self.node_budget)
+        undecided = answer.codes[0] == 2 and game.noise is None
+        return solve_inner(game) if undecided else answer
 
     def begin(self, protocol: Protocol, stop: int) -> tuple[Measured, Stated]:
         """`measure` draws 0 to `stop`, and `state`: in one batch of games, the stated population being one of them."""
@@ -91,12 +102,12 @@ class Board:
         except ValueError as error:
             return Measured(0, stop, {}, np.empty(0, dtype=np.int64), str(error)), self.state(protocol)
         codes = outcomes.equilibrium.codes
-        stated = self.state(protocol) if codes[0] == 2 else _stated(outcomes.equilibrium)  # with all its branches
+        stated = self.state(protocol) if codes[0] == 2 else _stated(outcomes.equilibrium)
         return Measured(0, stop, {m: x[1:] for m, x in outcomes.values.items()}, codes[1:]), stated
 
     def certify(self, protocol: Protocol) -> AnyCertificate:
         """The certificate of the answer on the population as stated."""
-        return solve_inner(protocol.induce(self.stated)).certify(0)
+        return self._solved(protocol).certify(0)
 
 
 def _stated(solved: InnerAnswer) -> Stated:

@@ -30,6 +30,9 @@ __all__ = ["MISSES", "PARENTS", "Parent", "Parents", "admit", "child"]
 PARENTS = 16
 """Trials from which steps are taken, on the way to a single figure."""
 
+ALIKE = 4
+"""Parents that make the same choices, at most, where there are choices."""
+
 MISSES = 8
 """Trials that miss something, but would be better."""
 
@@ -65,6 +68,10 @@ class Parent:
     standing: Standing
     costs: tuple[float, ...] = ()
 
+    def choices(self) -> tuple[Any, ...]:
+        """Its values of everything that is no number."""
+        return tuple((k, v) for k, v in sorted(self.parameters.items()) if hasattr(self.distributions[k], "choices"))
+
     @property
     def holds(self) -> bool:
         """Whether it misses nothing."""
@@ -94,7 +101,19 @@ def admit(parents: Parents, new: Parent) -> Parents:
     # what was best may be a miss now
     nearest = list({id(p): p for p in sorted((*ranked, *parents.misses), key=_standing)}.values())
     misses = [p for p in nearest if p.standing[0] > missed and p.standing[1] < figure]
-    return Parents(tuple(ranked[:PARENTS]), tuple(misses[:MISSES]))
+    return Parents(_varied(ranked), tuple(misses[:MISSES]))
+
+
+def _varied(ranked: Sequence[Parent]) -> tuple[Parent, ...]:
+    """The best, but of those that make the same choices only a few: others may lead further in the end."""
+    kept: list[Parent] = []
+    alike: dict[tuple[Any, ...], int] = {}
+    for parent in ranked:
+        choices = parent.choices()
+        alike[choices] = alike.get(choices, 0) + 1
+        if alike[choices] <= ALIKE or not choices:
+            kept.append(parent)
+    return tuple(kept[:PARENTS])
 
 
 def _standing(parent: Parent) -> Standing:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -77,7 +79,8 @@ def knob(
     shares: bool = False,
     matters: Condition = lambda chosen: True,
 ) -> Any:
-    """A field of `Protocol`: its default, its effect on the game, its cost to the designer, its words.
+    """A field of `Protocol`: its default, at which it changes nothing, its effect on the game, its cost to the
+    designer, its words.
 
     `form` is the pydantic type that reads its value from a file, `write` gives it back; `section` is the table of the
     file it stands in: "protocol" or "contest". `composite` says how a search puts it together from parts, `shares` that
@@ -269,18 +272,21 @@ class Protocol:
 
     def induce(self, population: Population) -> LeaderboardGame:
         """The developers' game under this protocol. Ties go to the better developer, equal qualities by position."""
+        default = Protocol()
         order = np.argsort(np.argsort(-population.quality, axis=1, kind="stable"), axis=1)
         game = LeaderboardGame(
             curve=population.curve,
             cost=population.cost,
             head_start=population.prior_exposure,
             effort_cap=population.effort_cap,
-            prizes=np.zeros(population.quality.shape),
-            ties=TieRule.QUALITY,
+            prizes=np.broadcast_to(default.prizes.schedule(population.n), population.quality.shape),
+            ties=default.ties,
             tie_order=order,
         )
         for name, k in knobs().items():
-            game = k.change(game, getattr(self, name))
+            value = getattr(self, name)
+            if value != getattr(default, name):  # a knob at its default changes nothing
+                game = k.change(game, value)
         return game
 
     def cost(self, population: Population) -> FloatArray:
@@ -302,6 +308,7 @@ class Protocol:
         return ", ".join(all_knobs[name].phrase(getattr(self, name)) for name in ("tune_steps", *turned))
 
 
-def knobs() -> dict[str, Knob]:
+@cache
+def knobs() -> Mapping[str, Knob]:
     """Every knob of `Protocol` by name, in the order in which they change the game."""
-    return {f.name: f.metadata["knob"] for f in fields(Protocol)}
+    return MappingProxyType({f.name: f.metadata["knob"] for f in fields(Protocol)})

@@ -25,7 +25,7 @@ __all__ = ["MODELLED", "SAMPLERS", "START", "choose_sampler", "quasi_random", "s
 START = 16
 """Quasi-random protocols (Sobol's sequence) at the start of a search, after those it starts from."""
 
-MODELLED = 128
+MODELLED = 64
 """Trials that TPE proposes where `auto` chose it, before steps from the best take over: its model goes through all
 trials for every proposal, which by then takes longer than to play what it proposes."""
 

@@ -101,6 +101,20 @@ class Audit:
         return np.asarray(result, dtype=np.int64)
 
     def _critical_anew(self, claimed: FloatArray) -> IntArray:
+        from scipy.special import ndtri
+
+        from followers.binomial_kernels import UNSURE, critical_values
+
+        found = np.empty(claimed.size, dtype=np.int64)
+        plain = np.require(claimed.ravel(), np.float64, ["C", "W"])
+        critical_values(self.items, float(self.level), float(ndtri(self.level)), plain, found)
+        unsure = found == UNSURE
+        if unsure.any():
+            found[unsure] = self._critical_near(plain[unsure])
+        return found.reshape(claimed.shape)
+
+    def _critical_near(self, claimed: FloatArray) -> IntArray:
+        """By the best tails there are: where one is as good as the level, its last digits decide."""
         from scipy.stats import binom
 
         k = binom.ppf(self.level, self.items, claimed)  # least k with cdf(k) >= level

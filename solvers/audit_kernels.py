@@ -7,7 +7,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from solvers.binomial_kernels import binomial_tail
+from followers.binomial_kernels import binomial_tail
 from solvers.curve_kernels import higher, paid, place_reaching, plain_place, score_at
 
 __all__ = ["audited_deviations"]

@@ -120,7 +120,8 @@ def solve_rounded(game: LeaderboardGame, *, node_budget: int = 100_000) -> Round
     Parameters
     ----------
     game : B = 1, precision > 0, no noise; audits and any tie rule.
-    node_budget : branches to visit before the answer is UNKNOWN.
+    node_budget : branches to visit before the answer is UNKNOWN. Once an equilibrium is found, others are looked for in
+        as many branches again, at least a quarter of the budget; `complete` says whether those are all.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from followers.arrays import FloatArray, IntArray
+from followers.arrays import BoolArray, FloatArray, IntArray
 from followers.game import LeaderboardGame, TieRule, select
 from followers.measurement import divisions, grid_level, grid_score
 from solvers.certificate import Status
@@ -98,11 +98,12 @@ def _by_kernel(game: LeaderboardGame, node_budget: int, found: RoundedBatch, set
         critical = game.audit.critical(np.clip(grid_score(np.arange(first, top + 1), eta), 0.0, 1.0))
     levels = np.empty(game.head_start.shape, dtype=np.int64)
 
+    law, share, transfer = kernel_law(game)
+
     def run(piece: slice) -> None:
-        law, share, transfer = kernel_law(game, piece)
         prizes, penalties, tie_order = (plain(x[piece]) for x in (game.prizes, penalty, game.tie_order))
         cheapest_equilibria(
-            law,
+            plain(law[:, piece]),
             share,
             transfer,
             prizes,
@@ -129,17 +130,17 @@ def _by_kernel(game: LeaderboardGame, node_budget: int, found: RoundedBatch, set
         )
 
     each_slice(game.batch, _SLICE, run)
-    held = np.flatnonzero(settled & (found.codes == 0))
-    if len(held):
-        found.efforts[held] = _published_there(select(game, held), found.efforts[held], levels[held])
+    held = settled & (found.codes == 0)
+    if held.any():
+        _publish_there(game, found.efforts, levels, held)
 
 
-def _published_there(game: LeaderboardGame, efforts: FloatArray, levels: IntArray) -> FloatArray:
-    """Efforts (B, n) nudged up until they are published at their level: two ways to compute a score may round apart."""
+def _publish_there(game: LeaderboardGame, efforts: FloatArray, levels: IntArray, held: BoolArray) -> None:
+    """Nudge efforts (B, n) up, where `held` (B,), until they are published at their level: two ways to compute a score
+    may round apart."""
     step = np.finfo(np.float64).eps * (1.0 + game.head_start + efforts)
     for power in range(40):
-        short = grid_level(*game.scores(efforts), game.precision) < levels
+        short = (grid_level(*game.scores(efforts), game.precision) < levels) & held[:, None]
         if not short.any():
             break
-        efforts = np.where(short, efforts + step * 2.0**power, efforts)
-    return efforts
+        efforts[short] += (step * 2.0**power)[short]

@@ -10,7 +10,7 @@ from typing import Any
 import numba as nb
 import numpy as np
 
-from solvers.binomial_kernels import binomial_tail
+from followers.binomial_kernels import binomial_tail
 from solvers.curve_kernels import higher, paid, place_reaching, score_at
 
 __all__ = ["cheapest_equilibria", "level_gains", "search_levels"]
@@ -100,7 +100,8 @@ def search_levels(
     A level a of developer i is struck out where some open level b has least(b) - cost_b > most(a) - cost_a + tolerance
     (`_level_bounds`, of all open levels). When nothing more can be struck out, of the developers with several levels
     left the one whose highest is highest (then with the fewest left, then the first) holds it or does not: two
-    branches, in this order. Who holds the highest level is what the others' prizes depend on.
+    branches, in this order. Who holds the highest level is what the others' prizes depend on. Of what is left of the
+    node budget once an equilibrium is found only as many nodes again, at least a quarter of the budget, are used.
 
     Returns how many equilibria were found, the one that costs least (of those that cost the same but for rounding the
     one whose levels come first in lexicographic order), nodes visited, whether the search came to its end; and, where
@@ -122,7 +123,7 @@ def search_levels(
     branched = np.empty((room, 3), dtype=np.int64)  # the developer, and the ends of its range before
     steps = np.empty((64 if record else 1, 3), dtype=np.int64)
     profiles = np.empty((8 if record else 1, n), dtype=np.int64)
-    taken, found, nodes = 0, 0, 0
+    taken, found, nodes, limit = 0, 0, 0, node_budget
     for i in range(n):
         tops[0, i], bottoms[0, i] = -1, levels
         lowest[i] = levels
@@ -134,7 +135,7 @@ def search_levels(
     branched[0, 0] = -1
     depth = 1
     while depth > 0:
-        if nodes >= node_budget:
+        if nodes >= limit:
             return found, best_profile, nodes, False, profiles[: found if record else 0], steps[:taken]
         nodes += 1
         here = depth - 1
@@ -242,6 +243,8 @@ def search_levels(
                 if found == profiles.shape[0]:
                     profiles = np.concatenate((profiles, np.empty_like(profiles)))
                 profiles[found] = profile
+            if found == 0:  # of others, which may be a million, only so many are looked for
+                limit = min(node_budget, nodes + max(nodes, node_budget // 4))
             found += 1
             depth -= 1
             continue

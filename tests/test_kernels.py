@@ -16,13 +16,13 @@ from designer.prizes import Bands
 from designer.protocol import Protocol
 from designer.ranking import kendall_tau_b, published_ranks
 from designer.scorecard import play
+from followers.binomial_kernels import binomial_tail
 from followers.errors import InputError
 from followers.game import LeaderboardGame, TieRule, select
 from followers.hidden import PartlyHidden
 from followers.measurement import Audit
 from followers.prior import RosterPrior, synthetic
 from solvers.audited import solve_audited
-from solvers.binomial_kernels import binomial_tail
 from solvers.certificate import Status
 from solvers.checker import check
 from solvers.deviations import check_free_effort

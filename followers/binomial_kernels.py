@@ -1,4 +1,4 @@
-"""Binomial tails in compiled code: the power of an audit.
+"""Binomial tails in compiled code: the power of an audit, and when it rejects.
 
 Probabilities by the saddle-point form of Loader (2000), "Fast and accurate computation of binomial probabilities": the
 error of a probability does not grow with the number of trials. Tails are sums from the largest term outwards.
@@ -11,7 +11,12 @@ from typing import Any
 
 import numba as nb
 
-__all__ = ["binomial_tail"]
+__all__ = ["UNSURE", "binomial_tail", "critical_values"]
+
+UNSURE = -2
+"""In place of a critical value: rounding might decide."""
+
+_NEAR = 1e-9
 
 _jit = nb.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -89,3 +94,35 @@ def binomial_tail(k: int, items: int, chance: float) -> Any:
         total += term
         j += 1
     return max(1.0 - total, 0.0)
+
+
+@_jit
+def critical_values(items: int, level: float, deviate: float, claims: Any, critical: Any) -> None:
+    """critical (N,) out: max{k : P(Bin(items, claim) <= k) <= level}, -1 where there is none, for claims (N,); `UNSURE`
+    where a tail is within a billionth of the level.
+
+    deviate : the standard normal quantile of the level, from which the search begins.
+    """
+    for j in range(len(claims)):
+        chance = claims[j]
+        if not 0.0 < chance < 1.0:
+            critical[j] = items - 1 if chance >= 1.0 else -1 if chance <= 0.0 else UNSURE
+            continue
+        middle = items * chance
+        k = int(min(max(math.floor(middle + deviate * math.sqrt(middle * (1.0 - chance))), 0.0), items - 1.0))
+        odds = chance / (1.0 - chance)
+        tail, term = binomial_tail(k, items, chance), _probability(float(k), float(items), chance)
+        # below: most successes known to be rejected, and their tail; above: the tail of one more
+        while tail > level and k >= 0:
+            tail -= term
+            term *= k / ((items - k + 1) * odds)
+            k -= 1
+        if k < 0:
+            tail, term = 0.0, 0.0
+        following = math.exp(items * math.log1p(-chance)) if k < 0 else term * (items - k) * odds / (k + 1)
+        while k < items - 1 and tail + following <= level:
+            tail += following
+            k += 1
+            following *= (items - k) * odds / (k + 1)
+        near = abs(tail - level) <= _NEAR * level or abs(tail + following - level) <= _NEAR * level
+        critical[j] = UNSURE if near else k
