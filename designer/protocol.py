@@ -308,7 +308,11 @@ class Protocol:
         return ", ".join(all_knobs[name].phrase(getattr(self, name)) for name in ("tune_steps", *turned))
 
 
-@cache
 def knobs() -> Mapping[str, Knob]:
     """Every knob of `Protocol` by name, in the order in which they change the game."""
-    return MappingProxyType({f.name: f.metadata["knob"] for f in fields(Protocol)})
+    return _knobs_of(Protocol)
+
+
+@cache
+def _knobs_of(form: type[Protocol]) -> Mapping[str, Knob]:
+    return MappingProxyType({f.name: f.metadata["knob"] for f in fields(form)})

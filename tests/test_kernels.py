@@ -9,6 +9,7 @@ import pytest
 from builders import game_of, logit
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtri
 from scipy.stats import binom, kendalltau
 
 from designer.audits import AuditPlan
@@ -16,7 +17,7 @@ from designer.prizes import Bands
 from designer.protocol import Protocol
 from designer.ranking import kendall_tau_b, published_ranks
 from designer.scorecard import play
-from followers.binomial_kernels import binomial_tail
+from followers.binomial_kernels import UNSURE, binomial_tail, critical_values
 from followers.errors import InputError
 from followers.game import LeaderboardGame, TieRule, select
 from followers.hidden import PartlyHidden
@@ -186,6 +187,21 @@ def test_certificates_of_a_batch_are_those_of_its_games() -> None:
 def test_binomial_tails_are_those_of_scipy(items: int, chance: float, share: float) -> None:
     k = int(share * (items + 1)) - 1
     assert binomial_tail(k, items, chance) == pytest.approx(float(binom.cdf(k, items, chance)), rel=1e-11, abs=1e-300)
+
+
+@given(st.integers(1, 3_000), st.sampled_from([1e-6, 0.01, 0.05, 0.5, 0.999]), seeds)
+def test_critical_values_are_those_of_scipy_or_left_to_it(items: int, level: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    audit = Audit(np.zeros((1, 1)), items, level, 0.0)
+    steps = audit.claim_steps()[rng.integers(items, size=4)]  # where the last digits decide
+    small = 10.0 ** -rng.uniform(0, 12, 4)
+    claims = np.concatenate([rng.random(8), [0.0, 1.0], small, 1.0 - small, steps, np.nextafter(steps, 1.0)])
+    least = binom.ppf(level, items, claims)
+    by_scipy = np.where(binom.cdf(least, items, claims) <= level, least, least - 1)
+    np.testing.assert_array_equal(audit._critical_anew(claims), by_scipy)
+    found = np.empty(len(claims), dtype=np.int64)
+    critical_values(items, level, float(ndtri(level)), claims, found)
+    assert ((found == by_scipy) | (found == UNSURE)).all() and (found[:10] != UNSURE).mean() > 0.5
 
 
 @given(st.integers(1, 400), st.sampled_from([0.01, 0.05, 0.2, 0.5]), seeds)
