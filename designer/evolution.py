@@ -25,7 +25,7 @@ from followers.arrays import FloatArray
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution, FloatDistribution
 
-__all__ = ["MISSES", "PARENTS", "Parent", "Parents", "admit", "child"]
+__all__ = ["ALIKE", "MISSES", "PARENTS", "Parent", "Parents", "admit", "child"]
 
 PARENTS = 16
 """Trials from which steps are taken, on the way to a single figure."""
