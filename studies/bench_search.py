@@ -21,6 +21,7 @@ from rich.console import Console
 from designer.audits import AUDIT_PARTS
 from designer.budgets import least_budget
 from designer.domains import Choice, Domain, Parts, Range
+from designer.evaluation import Evaluated
 from designer.goal import Goal
 from designer.prizes import BAND_PARTS, Bands, Prizes
 from designer.problem import Problem
@@ -237,6 +238,11 @@ def _exact_problems() -> Iterator[_Exact]:
     yield _Exact("least budget, 9 in 10 of 20 draws of gsm8k", partial(_asked, people, space, most, 20), steps)
 
 
+def _short(trial: Evaluated, goal: Goal) -> bool:
+    """Whether the stated population, where it must settle, does so only within the solver's tolerance."""
+    return goal.steady and trial.stated is not None and trial.stated.margin < 0
+
+
 def _asked(people: Population, space: Space, goal: Goal, draws: int, seed: int) -> Problem:
     return problem_of(people, space=space, goal=goal, draws=draws, seed=seed, first_draws=None)
 
@@ -250,7 +256,8 @@ def _against_exact() -> list[dict[str, Any]]:
         for seed in range(_SEEDS):
             with workers_for(board) as workforce:  # the same draws for all seeds of the search
                 tried = optimum_of(replace(board, seed=seed), _FEW, workforce)
-            found = [e.protocol.tune_steps for e in tried if e.feasible]
+            # the exact optimum promises a margin of 0, to a solver gains of a billionth of the prizes are none
+            found = [e.protocol.tune_steps for e in tried if e.feasible and not _short(e, board.goal)]
             ratios.append(min(found, default=np.inf) / exact.optimum - 1.0)
         rows.append(
             {
@@ -258,7 +265,7 @@ def _against_exact() -> list[dict[str, Any]]:
                 "value": median(ratios),
                 "unit": "",
                 "target": "0 to 0.01",
-                "met": min(ratios) >= -1e-9 and median(ratios) <= 0.01,
+                "met": min(ratios) >= -1e-12 and median(ratios) <= 0.01,
                 "note": f"median of {_SEEDS} seeds, worst {max(ratios):.4f}, least {min(ratios):.2g}; exact "
                 f"{exact.optimum:,.1f} steps, from which the search does not start",
             }

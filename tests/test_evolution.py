@@ -120,8 +120,10 @@ def test_the_end_of_a_narrow_range_is_found() -> None:
         )
         with workers_for(asked) as workforce:
             tried = optimum_of(asked, 300, workforce)
-        least = min(e.protocol.tune_steps for e in tried if e.feasible)
-        assert least >= exact * (1 - 1e-9)
+        # the exact optimum promises a margin of 0; to a solver gains of a billionth of the prizes are none
+        held = [e for e in tried if e.feasible and e.stated is not None and e.stated.margin >= 0]
+        least = min(e.protocol.tune_steps for e in held)
+        assert least >= exact * (1 - 1e-12)
         above.append(least / exact - 1)
     assert median(above) < 0.01
 
