@@ -74,7 +74,7 @@ def test_on_the_way_to_a_front_parents_are_those_that_hold_and_are_not_beaten(
         parents = admit(parents, parent(missed, one, (one, other)))
     holding = sorted({(one, other) for missed, one, other in told if missed == 0})
     if not holding:
-        assert [p.standing[0] for p in parents.best] == [0.5] * min(len(told), PARENTS)
+        assert [p.standing[0] for p in parents.best] == [0.5] * min(len(told), ALIKE)
         return
     front = [c for c, stays in zip(holding, unbeaten(np.array(holding)).tolist(), strict=True) if stays]
     assert sorted(p.costs for p in parents.best) == front
