@@ -15,7 +15,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-__all__ = ["Choice", "Composite", "Domain", "Part", "Parts", "Range", "Simplex"]
+__all__ = ["Choice", "Composite", "Domain", "Part", "Parts", "Range", "Simplex", "number_at", "share_of"]
+
+
+def number_at(share: float, low: float, high: float, *, log_scale: bool) -> float:
+    """The number at a share of the way through a range, or the end of the range that it would leave."""
+    first, last = (log(low), log(high)) if log_scale else (low, high)
+    at = first + share * (last - first)
+    return float(min(max(exp(at) if log_scale else at, low), high))
+
+
+def share_of(value: float, low: float, high: float, *, log_scale: bool) -> float:
+    """The share of the way through a range at which a number lies; 0 where the range is a single number."""
+    first, last = (log(low), log(high)) if log_scale else (low, high)
+    return ((log(value) if log_scale else value) - first) / (last - first) if first < last else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +79,7 @@ class Range:
 
     def place(self, name: str, at: tuple[float, ...]) -> dict[str, Any]:
         """Optuna's parameters of the value at coordinates in [0, 1]."""
-        u = at[0]
-        value = exp(log(self.low) + u * (log(self.high) - log(self.low))) if self.log else self._between(u)
-        return {name: min(max(value, self.low), self.high)}
-
-    def _between(self, u: float) -> float:
-        return self.low + u * (self.high - self.low)
+        return {name: number_at(at[0], self.low, self.high, log_scale=self.log)}
 
     def ends(self) -> Iterator[Any]:
         """The extreme values."""

@@ -13,17 +13,17 @@ from __future__ import annotations
 from bisect import insort_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, inf, log
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from designer.domains import number_at, share_of
 from designer.dominance import unbeaten
 from designer.told import Standing
 from followers.arrays import FloatArray
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution, FloatDistribution
+    from optuna.distributions import BaseDistribution
 
 __all__ = ["ALIKE", "MISSES", "PARENTS", "Parent", "Parents", "admit", "child"]
 
@@ -55,9 +55,9 @@ _ORDERS = (0.5, 6.0)
 """Sizes of steps, as minus the power of ten of a share of the range: drawn uniformly between these."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Parent:
-    """A trial that was measured on every draw.
+    """A trial that was measured on every draw; equal to itself alone.
 
     parameters, distributions : as Optuna names them. standing : where it stands.
     costs : its figures, less is better, on the way to a front; empty on the way to a single figure.
@@ -70,7 +70,7 @@ class Parent:
 
     def choices(self) -> tuple[Any, ...]:
         """Its values of everything that is no number."""
-        return tuple((k, v) for k, v in sorted(self.parameters.items()) if hasattr(self.distributions[k], "choices"))
+        return tuple((k, v) for k, v in sorted(self.parameters.items()) if _choice(self.distributions[k]))
 
     @property
     def holds(self) -> bool:
@@ -99,7 +99,7 @@ def admit(parents: Parents, new: Parent) -> Parents:
     insort_left(ranked, new, key=_standing)
     missed, figure = ranked[0].standing[:2]
     # what was best may be a miss now
-    nearest = list({id(p): p for p in sorted((*ranked, *parents.misses), key=_standing)}.values())
+    nearest = sorted(dict.fromkeys((*ranked, *parents.misses)), key=_standing)
     misses = [p for p in nearest if p.standing[0] > missed and p.standing[1] < figure]
     return Parents(_varied(ranked), tuple(misses[:MISSES]))
 
@@ -169,10 +169,11 @@ def child(parents: Parents, rng: np.random.Generator) -> dict[str, Any]:
         for name in sorted(second.parameters):
             if rng.random() < 0.5:
                 found[name], domains[name] = second.parameters[name], second.distributions[name]
-    together = rng.uniform(*_ORDERS) if rng.random() < 0.5 else inf
-    for name, domain in sorted(domains.items(), key=lambda item: item[0]):  # storages give them in any order
-        if not hasattr(domain, "choices") and rng.random() < _MOVED:
-            order = together if together < inf else rng.uniform(*_ORDERS)
+    common = rng.uniform(*_ORDERS) if rng.random() < 0.5 else None
+    for name in sorted(domains):  # storages give them in any order
+        domain = domains[name]
+        if not _choice(domain) and rng.random() < _MOVED:
+            order = rng.uniform(*_ORDERS) if common is None else common
             found[name] = _at(domain, _place(domain, found[name]) + 10.0**-order * rng.standard_normal())
     if rng.random() < (_AFAR_ON_FRONT if front else _AFAR):
         several = 2 if len(domains) > 1 and rng.random() < 0.3 else 1
@@ -185,32 +186,29 @@ def _between(one: Parent, other: Parent, rng: np.random.Generator) -> dict[str, 
     """On the way from one to another: numbers the same share of it, choices from either."""
     share = rng.random()
     found = dict(one.parameters)
-    for name, value in sorted(other.parameters.items(), key=lambda item: item[0]):
-        domain = other.distributions[name]
-        if name in found and not hasattr(domain, "choices"):
+    for name in sorted(other.parameters):
+        value, domain = other.parameters[name], other.distributions[name]
+        if name in found and not _choice(domain):
             found[name] = _at(domain, (1.0 - share) * _place(domain, found[name]) + share * _place(domain, value))
         elif rng.random() < share:
             found[name] = value
     return found
 
 
+def _choice(domain: BaseDistribution) -> bool:
+    from optuna.distributions import CategoricalDistribution
+
+    return isinstance(domain, CategoricalDistribution)
+
+
 def _place(domain: Any, value: float) -> float:
-    """Where in its range a number lies, from 0 to 1."""
-    low, high = _bounds(domain)
-    return ((log(value) if domain.log else value) - low) / (high - low) if low < high else 0.0
+    return share_of(value, domain.low, domain.high, log_scale=domain.log)
 
 
 def _at(domain: Any, share: float) -> float:
-    """The number there, or at the end of the range that it would leave."""
-    low, high = _bounds(domain)
-    at = low + (high - low) * share
-    return float(min(max(exp(at) if domain.log else at, domain.low), domain.high))
-
-
-def _bounds(domain: FloatDistribution) -> tuple[float, float]:
-    return (log(domain.low), log(domain.high)) if domain.log else (domain.low, domain.high)
+    return number_at(share, domain.low, domain.high, log_scale=domain.log)
 
 
 def _anew(domain: Any, u: float) -> Any:
     """Any value, at coordinate u in [0, 1)."""
-    return domain.choices[int(u * len(domain.choices))] if hasattr(domain, "choices") else _at(domain, u)
+    return domain.choices[int(u * len(domain.choices))] if _choice(domain) else _at(domain, u)

@@ -20,7 +20,7 @@ from followers.errors import InputError
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-__all__ = ["MODELLED", "SAMPLERS", "START", "choose_sampler", "quasi_random", "sampler_of"]
+__all__ = ["EVOLUTION", "MODELLED", "SAMPLERS", "START", "choose_sampler", "quasi_random", "sampler_of"]
 
 START = 16
 """Quasi-random protocols (Sobol's sequence) at the start of a search, after those it starts from."""
@@ -78,13 +78,14 @@ SAMPLERS: Mapping[str, Make] = {
     "nsga-ii": _nsga2,
     "nsga-iii": _nsga3,
     "random": _random,
-    "evolution": _random,
 }
 """By the name a user gives: multivariate TPE (Watanabe 2023), Gaussian processes (needs torch), CMA-ES (Hansen 2016),
-NSGA-II (Deb et al. 2002), NSGA-III (Deb & Jain 2014), uniform draws, and steps from the best (`designer.evolution`),
-which begin where nothing is known yet."""
+NSGA-II (Deb et al. 2002), NSGA-III (Deb & Jain 2014), and uniform draws."""
 
-_FRONTS = ("nsga-ii", "nsga-iii", "tpe", "random", "evolution")
+EVOLUTION = "evolution"
+"""Steps from the best throughout (`designer.evolution`): no sampler of Optuna's has a part in it."""
+
+_FRONTS = ("nsga-ii", "nsga-iii", "tpe", "random", EVOLUTION)
 _NEEDS = {"gp": "torch", "cma-es": "cmaes"}
 
 
@@ -104,8 +105,8 @@ def choose_sampler(wanted: str, space: Space, goal: Goal, *, front: bool) -> tup
             return ("tpe", MODELLED) if len(goal.front) == 2 else ("nsga-iii", None)
         free = space.continuous and not goal.constrained and not space.limits and space.dimensions() > 1
         return ("cma-es", None) if free and find_spec("cmaes") else ("tpe", MODELLED)
-    if wanted not in SAMPLERS:
-        raise InputError(f"sampler {wanted!r}: no such sampler; allowed: auto, {', '.join(SAMPLERS)}")
+    if wanted not in (*SAMPLERS, EVOLUTION):
+        raise InputError(f"sampler {wanted!r}: no such sampler; allowed: auto, {', '.join((*SAMPLERS, EVOLUTION))}")
     if front and wanted not in _FRONTS:
         return choose_sampler("auto", space, goal, front=True)
     if not front and wanted == "cma-es" and (goal.constrained or space.limits or not space.continuous):
@@ -118,7 +119,7 @@ def choose_sampler(wanted: str, space: Space, goal: Goal, *, front: bool) -> tup
         raise InputError(
             f"sampler {wanted!r}: needs the package {needed}, which is not installed; pip install {needed}"
         )
-    return wanted, 0 if wanted == "evolution" else None
+    return wanted, 0 if wanted == EVOLUTION else None
 
 
 def sampler_of(name: str, space: Space, seed: int, number: int) -> BaseSampler:

@@ -109,6 +109,11 @@ def no_log() -> Log:
     return _NoLog()
 
 
+def _cost(metric: str, value: float) -> float:
+    """A figure turned so that less of it is better."""
+    return -value if LARGER_IS_BETTER[metric] else value
+
+
 @dataclass(slots=True)
 class _Live:
     """A trial in flight.
@@ -357,8 +362,7 @@ class _Race:
             self.to_beat = standing
         costs: tuple[float, ...] = ()
         if self.front and done.frozen.values is not None:
-            pairs = zip(done.frozen.values, self.plan.objectives, strict=True)
-            costs = tuple(-value if LARGER_IS_BETTER[name] else value for value, name in pairs)
+            costs = tuple(map(_cost, self.plan.objectives, done.frozen.values))
         new = Parent(done.frozen.params, done.frozen.distributions, standing, costs)
         self.parents = admit(self.parents, new)
 
@@ -403,9 +407,8 @@ class _Race:
         """Where it stands; what it misses is forgiven a little while draws are few."""
         missed = self.goal.violations(card, stated.gain, slack=0.0 if full else _FORGIVEN)
         name = self.plan.objectives[0]
-        value = self.goal.value(card, name)
-        figure = -value if LARGER_IS_BETTER[name] else value
-        return sum(max(v, 0.0) for v in missed.values()), figure, -self.goal.value(card, "kendall_tau")
+        figure, quality = _cost(name, self.goal.value(card, name)), self.goal.value(card, "kendall_tau")
+        return sum(max(v, 0.0) for v in missed.values()), figure, -quality
 
     def _worth_more(self, live: _Live) -> bool:
         """Whether it is among the best quarter of the latest trials told before it, at the same number of draws.

@@ -178,7 +178,7 @@ def test_the_mean_of_equal_figures_is_that_figure() -> None:
 
 
 def test_evolution_begins_where_nothing_is_known() -> None:
-    """Before anything was played to the end there is nobody to step from; every protocol of this space overruns."""
+    """Before anything was played to the end there is nobody to step from; nearly all of this space overruns."""
     space = Space({"tune_steps": Range(1.0, 20_000.0)}, limits={"designer_cost": 36.0 * 2.0})
     asked = problem_of(people(), space=space, goal=Goal(at_least={}), draws=4, sampler="evolution")
     with workers_for(asked) as workforce:

@@ -18,7 +18,7 @@ from designer import Evaluated, Goal, Protocol, Range, Space
 from designer.evaluation import Board, card_of, digest, rungs
 from designer.ledger import keep, read
 from designer.problem import identity, read_problem
-from designer.samplers import MODELLED, SAMPLERS, START, choose_sampler, quasi_random
+from designer.samplers import EVOLUTION, MODELLED, SAMPLERS, START, choose_sampler, quasi_random
 from designer.scorecard import play, scorecard
 from designer.search import front_of, optimum_of, problem_of, result_of, search, workers_for
 from designer.told import told_of
@@ -148,7 +148,7 @@ def test_warm_starts_are_the_first_trials_and_nothing_recommended_is_worse() -> 
     assert noisy[2].protocol is None and "noise" in noisy[2].note
 
 
-@pytest.mark.parametrize("sampler", [s for s in SAMPLERS if s not in ("gp", "cma-es")])
+@pytest.mark.parametrize("sampler", [s for s in (*SAMPLERS, EVOLUTION) if s not in ("gp", "cma-es")])
 def test_every_sampler_searches(sampler: str) -> None:
     goal = Goal(at_least={"pure_share": 0.5})
     one, two = (
