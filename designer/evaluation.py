@@ -92,8 +92,7 @@ class Board:
         """
         game = protocol.induce(self.stated)
         answer = solve_inner(game, node_budget=self.node_budget)
-        undecided = answer.codes[0] == 2 and game.noise is None
-        return solve_inner(game) if undecided else answer
+        return solve_inner(game) if answer.codes[0] == 2 and game.noise is None else answer
 
     def begin(self, protocol: Protocol, stop: int) -> tuple[Measured, Stated]:
         """`measure` draws 0 to `stop`, and `state`: in one batch of games, the stated population being one of them."""
@@ -101,9 +100,10 @@ class Board:
             outcomes = play(protocol, population_slice(self.together, 0, stop + 1), node_budget=self.node_budget)
         except ValueError as error:
             return Measured(0, stop, {}, np.empty(0, dtype=np.int64), str(error)), self.state(protocol)
-        codes = outcomes.equilibrium.codes
-        stated = self.state(protocol) if codes[0] == 2 else _stated(outcomes.equilibrium)
-        return Measured(0, stop, {m: x[1:] for m, x in outcomes.values.items()}, codes[1:]), stated
+        answer, codes = outcomes.equilibrium, outcomes.equilibrium.codes
+        if codes[0] == 2:
+            answer = solve_inner(protocol.induce(self.stated))
+        return Measured(0, stop, {m: x[1:] for m, x in outcomes.values.items()}, codes[1:]), _stated(answer)
 
     def certify(self, protocol: Protocol) -> AnyCertificate:
         """The certificate of the answer on the population as stated."""

@@ -98,12 +98,11 @@ def _by_kernel(game: LeaderboardGame, node_budget: int, found: RoundedBatch, set
         critical = game.audit.critical(np.clip(grid_score(np.arange(first, top + 1), eta), 0.0, 1.0))
     levels = np.empty(game.head_start.shape, dtype=np.int64)
 
-    law, share, transfer = kernel_law(game)
-
     def run(piece: slice) -> None:
+        law, share, transfer = kernel_law(game, piece)
         prizes, penalties, tie_order = (plain(x[piece]) for x in (game.prizes, penalty, game.tie_order))
         cheapest_equilibria(
-            plain(law[:, piece]),
+            law,
             share,
             transfer,
             prizes,
